@@ -1,0 +1,1 @@
+//! The YAML users write: CRD types, parsing, validation, conversion into the model

@@ -1,0 +1,1 @@
+//! Telling people: match, hold, group, render, send, retry, record

@@ -1,0 +1,1 @@
+//! One file per protocol: how each kind of check is asked

@@ -1,0 +1,1 @@
+//! Registry, timetable, worker pool, board: what runs when, and what is known

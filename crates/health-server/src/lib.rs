@@ -1,0 +1,1 @@
+//! REST, metrics and health endpoints over what the runner knows

@@ -1,0 +1,1 @@
+//! Test servers, faults, certificates and builders for the other crates' tests
