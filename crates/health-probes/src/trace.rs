@@ -1,0 +1,154 @@
+//! What one probe saw on its way: phases, addresses, certificate, and what is kept as evidence when it fails.
+//!
+//! A probe that succeeds writes nothing but numbers here; texts are made only where something went wrong.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use health_model::{CertificateFacts, Evidence, Outcome, Phases, Reason};
+
+use crate::failure::Failure;
+
+/// Lines of evidence kept at most; a redirect loop or a name with a hundred addresses makes no more.
+const MOST_ATTEMPTS: usize = 64;
+
+/// A phase of a probe, as published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Names into addresses.
+    Resolve,
+    /// The transport's handshake.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// From the request's first byte to the answer's first.
+    Processing,
+    /// The rest of the answer.
+    Transfer,
+}
+
+impl Phase {
+    const fn doing(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolving the name",
+            Self::Connect => "connecting",
+            Self::Tls => "in the TLS handshake",
+            Self::Processing => "waiting for the answer",
+            Self::Transfer => "reading the answer",
+        }
+    }
+}
+
+/// What one probe (of one address family) saw on its way.
+#[derive(Debug)]
+pub struct Trace {
+    started: Instant,
+    phases: Phases,
+    running: Option<(Phase, Instant)>,
+    attempts: Vec<String>,
+    /// The address that was asked last.
+    pub remote: Option<SocketAddr>,
+    /// The protocol's code, where it has one.
+    pub status_code: Option<u16>,
+    /// The certificate of the last TLS peer, set before it is judged.
+    pub certificate: Option<Arc<CertificateFacts>>,
+    /// Response headers for the evidence, already redacted.
+    pub headers: Vec<(String, String)>,
+    /// The beginning of the body or dialogue for the evidence, already redacted.
+    pub body: Option<String>,
+}
+
+impl Trace {
+    /// Starts the clock of one probe.
+    pub fn start() -> Self {
+        Self {
+            started: Instant::now(),
+            phases: Phases::default(),
+            running: None,
+            attempts: Vec::new(),
+            remote: None,
+            status_code: None,
+            certificate: None,
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// Enters a phase, ending the one before it.
+    pub fn enter(&mut self, phase: Phase) {
+        let now = Instant::now();
+        self.close(now);
+        self.running = Some((phase, now));
+    }
+
+    /// Ends the phase that runs, if one does.
+    pub fn leave(&mut self) {
+        self.close(Instant::now());
+    }
+
+    fn close(&mut self, now: Instant) {
+        if let Some((phase, since)) = self.running.take() {
+            let spent = now.saturating_duration_since(since);
+            let slot = match phase {
+                Phase::Resolve => &mut self.phases.resolve,
+                Phase::Connect => &mut self.phases.connect,
+                Phase::Tls => &mut self.phases.tls,
+                Phase::Processing => &mut self.phases.processing,
+                Phase::Transfer => &mut self.phases.transfer,
+            };
+            *slot = Some(slot.unwrap_or(Duration::ZERO) + spent);
+        }
+    }
+
+    /// How long the probe has taken so far.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Keeps a line about an address or hop that was tried; called only off the path of success.
+    pub fn note(&mut self, line: impl Into<String>) {
+        if self.attempts.len() < MOST_ATTEMPTS {
+            self.attempts.push(line.into());
+        }
+    }
+
+    /// The outcome of a probe that came to its end with this result.
+    pub fn finish(mut self, result: Result<String, Failure>) -> Outcome {
+        let running = self.running.map(|(phase, _)| phase);
+        self.leave();
+        let duration = self.started.elapsed();
+        let (reason, response, retry_after, evidence) = match result {
+            Ok(response) => (Reason::Succeeded, response, None, None),
+            Err(failure) => {
+                self.note_end(running, &failure);
+                let evidence = Evidence { headers: self.headers, body: self.body, attempts: self.attempts };
+                (failure.reason, failure.message, failure.retry_after, Some(Arc::new(evidence)))
+            }
+        };
+        Outcome {
+            reason,
+            response,
+            duration,
+            phases: self.phases,
+            status_code: self.status_code,
+            remote_address: self.remote,
+            certificate: self.certificate,
+            retry_after,
+            evidence,
+        }
+    }
+
+    fn note_end(&mut self, running: Option<Phase>, failure: &Failure) {
+        let at = running.map_or("judging the answer", Phase::doing);
+        let after = self.started.elapsed().as_secs_f64() * 1000.0;
+        let reason = failure.reason;
+        let line = match self.remote {
+            Some(remote) => format!("{remote}: {reason} while {at}, after {after:.0} ms"),
+            None => format!("{reason} while {at}, after {after:.0} ms"),
+        };
+        self.note(line);
+    }
+}
