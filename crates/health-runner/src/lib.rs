@@ -1,1 +1,21 @@
-//! Registry, timetable, worker pool, board: what runs when, and what is known
+//! What runs when, and what is known: registry, timetable, worker pool, board.
+//!
+//! A source hands definitions to an [`EngineHandle`]; one task, the engine, owns registry and timetable, starts probes
+//! through the [`health_model::Prober`] it was handed, judges their outcomes and is the only writer of the [`Board`].
+//! Readers hold rows by `Arc`; nothing that reads the board can slow a probe down. This crate must not know protocols,
+//! Kubernetes or HTTP.
+
+mod awake;
+mod board;
+mod engine;
+mod pulse;
+mod row;
+mod settings;
+mod subscription;
+
+pub use board::Board;
+pub use engine::{Engine, EngineHandle, ReportError};
+pub use pulse::{LAG_BOUNDARIES, LagHistogram, Pulse};
+pub use row::{Row, Tally};
+pub use settings::{EngineSettings, WallClock, Witness};
+pub use subscription::{Change, Subscription};
