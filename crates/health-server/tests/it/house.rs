@@ -1,0 +1,234 @@
+//! An engine with a scripted prober, the three servers on loopback, and a client that sends paths as they are written.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::body::Bytes;
+use health_model::{CheckDefinition, CheckId, CheckSpec, HeartbeatProbe, Outcome, Probe, Reason, Standing};
+use health_runner::{Board, Engine, EngineHandle, EngineSettings, Row};
+use health_server::{
+    Condition, HealthState, MetricsState, Readiness, RestState, Service, Telemetry, health_router, metrics_router,
+    rest_router, serve,
+};
+use health_testkit::scripted::{ScriptedProber, definition, tcp_spec};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How often scripted checks are asked.
+pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
+
+/// What the wiring would report.
+#[derive(Default)]
+pub(crate) struct Conditions(pub(crate) Mutex<Vec<Condition>>);
+
+impl Readiness for Conditions {
+    fn conditions(&self) -> Vec<Condition> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+type Script = Arc<Mutex<HashMap<CheckId, Outcome>>>;
+
+/// The whole of it; everything stops when it is dropped.
+pub(crate) struct House {
+    pub(crate) engine: EngineHandle,
+    pub(crate) conditions: Arc<Conditions>,
+    pub(crate) rest: SocketAddr,
+    pub(crate) metrics: SocketAddr,
+    pub(crate) health: SocketAddr,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) servers: Vec<JoinHandle<()>>,
+    script: Script,
+    _stop: DropGuard,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts that this is a problem with that status, and returns it.
+    pub(crate) fn problem(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], "about:blank");
+        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+        problem
+    }
+}
+
+impl House {
+    pub(crate) async fn build() -> Self {
+        Self::remembering(HashMap::new()).await
+    }
+
+    pub(crate) async fn remembering(remembered: HashMap<CheckId, Standing>) -> Self {
+        let script = Script::default();
+        let lines = Arc::clone(&script);
+        let prober = ScriptedProber::slow(move |request| {
+            let said = lines.lock().unwrap().get(&request.id).cloned();
+            async move {
+                match said {
+                    Some(outcome) => outcome,
+                    None => std::future::pending().await,
+                }
+            }
+        });
+        let shutdown = CancellationToken::new();
+        let engine = Engine::start(EngineSettings::default(), prober, remembered, shutdown.clone());
+        let conditions = Arc::new(Conditions::default());
+        let telemetry = Arc::new(Telemetry::default());
+        let board = engine.board();
+        let rest = rest_router(RestState {
+            board: Arc::clone(&board),
+            heartbeats: Arc::new(engine.clone()),
+            telemetry: Arc::clone(&telemetry),
+            shutdown: shutdown.clone(),
+        });
+        let metrics = metrics_router(MetricsState {
+            board: Arc::clone(&board),
+            telemetry: Arc::clone(&telemetry),
+            collectors: Vec::new(),
+        });
+        let readiness = Arc::clone(&conditions);
+        let health = health_router(HealthState { board, readiness, telemetry });
+        let mut servers = Vec::new();
+        let rest = listen(rest, &shutdown, &mut servers).await;
+        let metrics = listen(metrics, &shutdown, &mut servers).await;
+        let health = listen(health, &shutdown, &mut servers).await;
+        let _stop = shutdown.clone().drop_guard();
+        Self { engine, conditions, rest, metrics, health, shutdown, servers, script, _stop }
+    }
+
+    pub(crate) fn board(&self) -> Arc<Board> {
+        self.engine.board()
+    }
+
+    /// Declares `namespace/name`, probed every 100 ms; it stays pending until [`House::says`] gives it words.
+    pub(crate) async fn declare(&self, id: &str) {
+        self.engine.apply(check(id)).await;
+    }
+
+    /// Declares a check and waits until it has said this.
+    pub(crate) async fn check_that_says(&self, id: &str, outcome: Outcome) {
+        self.says(id, outcome.clone());
+        if self.board().get(&parse(id)).is_none() {
+            self.declare(id).await;
+        }
+        let expected = (outcome.reason, outcome.response);
+        self.until(id, |row| (row.standing.reason, row.standing.response.clone()) == expected).await;
+    }
+
+    /// What the prober says of a check from now on.
+    pub(crate) fn says(&self, id: &str, outcome: Outcome) {
+        self.script.lock().unwrap().insert(parse(id), outcome);
+    }
+
+    /// Waits until the row of a check is as wanted.
+    pub(crate) async fn until(&self, id: &str, wanted: impl Fn(&Row) -> bool) -> Arc<Row> {
+        let mut changes = self.board().subscribe();
+        let id = parse(id);
+        let found = async {
+            loop {
+                for change in changes.next().await {
+                    if let Some(row) = change.row.filter(|row| change.id == id && wanted(row)) {
+                        return row;
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), found).await.unwrap_or_else(|_| panic!("{id} never got there"))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.rest, Method::GET, path, &[]).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        send(self.rest, Method::GET, path, headers).await
+    }
+}
+
+async fn listen(service: Service, shutdown: &CancellationToken, servers: &mut Vec<JoinHandle<()>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    servers.push(tokio::spawn(serve(listener, service, shutdown.clone())));
+    address
+}
+
+pub(crate) fn parse(id: &str) -> CheckId {
+    let (namespace, name) = id.split_once('/').unwrap();
+    CheckId::new(namespace, name)
+}
+
+/// A TCP check that is asked every 100 ms.
+pub(crate) fn check(id: &str) -> CheckDefinition {
+    let id = parse(id);
+    definition(id.namespace(), id.name(), tcp_spec("192.0.2.1", INTERVAL))
+}
+
+/// The same with labels.
+pub(crate) fn labelled(id: &str, labels: &[(&str, &str)]) -> CheckDefinition {
+    let mut check = check(id);
+    check.meta.labels =
+        labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>();
+    check
+}
+
+/// A heartbeat check, whose outcomes come in from outside.
+pub(crate) fn heartbeat(id: &str, token: Option<&str>) -> CheckDefinition {
+    let id = parse(id);
+    let probe = Probe::Heartbeat(HeartbeatProbe { grace: Duration::ZERO, token: token.map(Into::into) });
+    definition(id.namespace(), id.name(), CheckSpec::new(Duration::from_secs(3600), probe))
+}
+
+pub(crate) fn good(response: &str) -> Outcome {
+    Outcome { duration: Duration::from_millis(12), ..Outcome::new(Reason::Succeeded, response) }
+}
+
+pub(crate) fn bad(reason: Reason, response: &str) -> Outcome {
+    Outcome { duration: Duration::from_millis(1500), ..Outcome::new(reason, response) }
+}
+
+/// Sends one request on a connection of its own; `path` goes onto the wire as it is.
+pub(crate) async fn send(to: SocketAddr, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let stream = TcpStream::connect(to).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri(path).header("host", to.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
