@@ -3,23 +3,35 @@
 //! [`Probes`] is the [`Prober`] that the engine is handed. It finds the protocol, keeps the one absolute deadline, runs the
 //! probe once per address family asked for, and turns what came of it into an [`Outcome`]. A failed probe is a value with
 //! a reason; nothing here panics, whatever a peer sends.
+//!
+//! A protocol is one file with one function, `probe(&Ask, &ItsProbe, &mut Trace) -> Result<String, Failure>`, and one arm
+//! of `dispatch`. The text it returns is the `response` of a healthy check; everything else of the outcome is read from
+//! the [`trace::Trace`]. It gets its connections from [`connect::Connector`] and need not look at the deadline: it is
+//! dropped when that passes.
 
 pub mod connect;
+mod dialogue;
 pub mod failure;
 mod http;
 mod tcp;
+pub mod tls;
 pub mod trace;
 
 use std::{sync::Arc, time::Instant};
 
-use connect::{Connector, Family};
+use connect::{AddressPolicy, ConnectSettings, Connector, Family, ResolverSettings};
 use failure::Failure;
-use health_model::{CheckSpec, Outcome, Probe, ProbeFuture, ProbeKind, ProbeRequest, Prober};
+use health_model::{CheckSpec, Outcome, Probe, ProbeFuture, ProbeKind, ProbeRequest, Prober, Reason, ReasonClass};
 use trace::Trace;
 
 /// What all probes of a process share.
 #[derive(Clone, Debug, Default)]
-pub struct ProbesSettings {}
+pub struct ProbesSettings {
+    /// Which targets may be asked (`--allow-targets`, `--deny-targets`).
+    pub address_policy: AddressPolicy,
+    /// Where names are looked up; the system's files by default.
+    pub resolver: ResolverSettings,
+}
 
 /// The probes could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -33,19 +45,22 @@ pub struct Probes {
 
 /// One run of one probe: what every protocol is handed.
 pub(crate) struct Ask<'a> {
+    /// The way to every connection.
     pub(crate) connector: &'a Connector,
+    /// All of the check.
     pub(crate) spec: &'a CheckSpec,
+    /// The family this run is bound to.
     pub(crate) family: Family,
 }
 
 impl Probes {
-    /// Sets up what all probes share.
+    /// Sets up what all probes share. Reads the resolver's files; opens nothing.
     ///
     /// # Errors
     /// When what they share cannot be had.
     pub fn new(settings: ProbesSettings) -> Result<Self, ProbesError> {
-        let ProbesSettings {} = settings;
-        Ok(Self { connector: Arc::default() })
+        let ProbesSettings { address_policy, resolver } = settings;
+        Ok(Self { connector: Arc::new(Connector::new(ConnectSettings { address_policy, resolver })) })
     }
 }
 
@@ -53,18 +68,53 @@ impl Prober for Probes {
     fn probe(&self, request: ProbeRequest) -> ProbeFuture {
         let connector = Arc::clone(&self.connector);
         Box::pin(async move {
-            let ask =
-                Ask { connector: &connector, spec: &request.spec, family: Family::runs(request.spec.ip_family)[0] };
-            run(&ask, request.deadline).await
+            let ProbeRequest { id: _, spec, deadline } = request;
+            let ask = |family| Ask { connector: &connector, spec: &spec, family };
+            match Family::runs(spec.ip_family) {
+                [family] => run(&ask(*family), deadline).await,
+                families => both(families, &ask, deadline).await,
+            }
         })
     }
+}
+
+/// Each family is asked, at once and by the same deadline; the first that fails speaks for the check.
+async fn both<'a>(families: &[Family], ask: &impl Fn(Family) -> Ask<'a>, deadline: Instant) -> Outcome {
+    let runs = families.iter().map(|&family| async move {
+        let outcome = Box::pin(run(&ask(family), deadline)).await;
+        (family, outcome)
+    });
+    let mut outcomes = futures::future::join_all(runs).await;
+    let worst = outcomes.iter().position(|(_, outcome)| outcome.reason.class() != ReasonClass::Good);
+    let (family, mut outcome) = outcomes.swap_remove(worst.unwrap_or(0));
+    if worst.is_some() {
+        outcome.response = format!("{} (over {})", outcome.response, family.as_str());
+    } else if let Some(slowest) = outcomes.iter().map(|(_, other)| other.duration).max() {
+        outcome.duration = outcome.duration.max(slowest);
+    }
+    outcome
 }
 
 /// One run under its deadline.
 async fn run(ask: &Ask<'_>, deadline: Instant) -> Outcome {
     let mut trace = Trace::start();
     let result = tokio::time::timeout_at(deadline.into(), dispatch(ask, &mut trace)).await;
-    trace.finish(result.unwrap_or_else(|_| Err(Failure::timeout())))
+    let result = result.unwrap_or_else(|_| Err(Failure::timeout()));
+    let result = result.and_then(|response| fast_enough(ask, &trace, response));
+    trace.finish(result)
+}
+
+/// `maxLatency`, of all that was well otherwise.
+fn fast_enough(ask: &Ask<'_>, trace: &Trace, response: String) -> Result<String, Failure> {
+    let Some(most) = ask.spec.max_latency else { return Ok(response) };
+    let took = trace.elapsed();
+    if took <= most {
+        return Ok(response);
+    }
+    let (took, most) = (took.as_secs_f64() * 1000.0, most.as_secs_f64() * 1000.0);
+    let message =
+        format!("{response}: took {took:.0} ms, expected at most {most:.0} ms (maxLatency); {}", trace.slowest());
+    Err(Failure::new(Reason::TooSlow, message))
 }
 
 /// The one place that knows which protocol is asked how.

@@ -3,6 +3,7 @@
 //! A probe that succeeds writes nothing but numbers here; texts are made only where something went wrong.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -106,6 +107,23 @@ impl Trace {
     /// How long the probe has taken so far.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// What an I/O error on this probe's connection means, `doing` a thing such as `sending the request`.
+    pub fn broken(&self, error: &io::Error, doing: &str) -> Failure {
+        crate::tls::failure_in(error).unwrap_or_else(|| match self.remote {
+            Some(peer) => Failure::io(error, peer, doing),
+            None => Failure::ours(error).unwrap_or_else(|| Failure::protocol(format!("{doing} failed ({error})"))),
+        })
+    }
+
+    /// Where most of the time went, in words.
+    pub fn slowest(&self) -> String {
+        let slowest = self.phases.named().into_iter().filter_map(|(name, spent)| Some((spent?, name))).max();
+        match slowest {
+            Some((spent, name)) => format!("{:.0} ms of it in {name}", spent.as_secs_f64() * 1000.0),
+            None => "in no single phase".to_owned(),
+        }
     }
 
     /// Keeps a line about an address or hop that was tried; called only off the path of success.

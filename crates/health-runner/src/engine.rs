@@ -52,6 +52,7 @@ enum Command {
     Remove(CheckId, oneshot::Sender<()>),
     ReplaceAll(Vec<CheckDefinition>, oneshot::Sender<()>),
     Report(CheckId, Outcome),
+    Remember(HashMap<CheckId, Standing>, oneshot::Sender<()>),
 }
 
 /// Starts the engine.
@@ -106,6 +107,12 @@ impl EngineHandle {
     /// Applies every definition and removes the checks that are not among them; returns when the board shows it.
     pub async fn replace_all(&self, definitions: Vec<CheckDefinition>) {
         self.send(|done| Command::ReplaceAll(definitions, done)).await;
+    }
+
+    /// Adds standings from before a restart, for a source that learns them only as it lists its checks. Those of checks
+    /// that are registered already change nothing.
+    pub async fn remember(&self, standings: HashMap<CheckId, Standing>) {
+        self.send(|done| Command::Remember(standings, done)).await;
     }
 
     /// Takes in what a heartbeat check was told from outside; never waits.
@@ -248,6 +255,11 @@ impl Running {
                 let _nobody_waits = done.send(());
             }
             Command::Report(id, outcome) => self.observe(&id, outcome, &mut pen),
+            Command::Remember(mut standings, done) => {
+                standings.retain(|id, _| !self.checks.contains_key(id));
+                self.remembered.extend(standings);
+                let _nobody_waits = done.send(());
+            }
         }
     }
 

@@ -1,0 +1,20 @@
+//! The CRDs' schemas, made once from the types.
+
+use std::sync::LazyLock;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
+use kube::core::CustomResourceExt;
+
+use crate::resource::health_check::HealthCheck;
+
+static HEALTH_CHECK: LazyLock<JSONSchemaProps> = LazyLock::new(|| document_schema(HealthCheck::crd()));
+
+/// The schema of a whole HealthCheck.
+pub(crate) fn health_check() -> &'static JSONSchemaProps {
+    &HEALTH_CHECK
+}
+
+fn document_schema(crd: CustomResourceDefinition) -> JSONSchemaProps {
+    let version = crd.spec.versions.into_iter().next();
+    version.and_then(|version| version.schema?.open_api_v3_schema).unwrap_or_default()
+}

@@ -1,0 +1,4 @@
+//! Manifests as users write them, and what becomes of them.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod published_shapes;

@@ -1,0 +1,64 @@
+//! The judging half of a dialogue: what came, and whether the expression is found in it. It reads and sends nothing.
+
+use health_model::{Pattern, Reason};
+
+use crate::{failure::Failure, trace::Trace};
+
+/// Bytes that may come without a match.
+pub(crate) const LONGEST_WAIT: usize = 64 << 10;
+/// Bytes kept as evidence.
+const EVIDENCE: usize = 4 << 10;
+/// Characters of an unexpected answer that are shown in the response.
+const SHOWN: usize = 120;
+
+/// What came since the last match.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    bytes: Vec<u8>,
+}
+
+impl Heard {
+    /// Adds what was read; never more than [`LONGEST_WAIT`] in all.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        let room = LONGEST_WAIT.saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// Whether no more is listened to.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.len() >= LONGEST_WAIT
+    }
+
+    /// Looks for the expression; when it is found, what came up to its end is done with.
+    pub(crate) fn take_match(&mut self, expect: &Pattern) -> bool {
+        match expect.match_end(&self.bytes) {
+            Some(end) => {
+                self.bytes.drain(..end);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Keeps what came as evidence.
+    pub(crate) fn note(&self, trace: &mut Trace) {
+        let kept = &self.bytes[..self.bytes.len().min(EVIDENCE)];
+        trace.body = Some(String::from_utf8_lossy(kept).into_owned());
+    }
+
+    /// The failure that says what was expected and what came instead, `how` the listening ended.
+    pub(crate) fn unexpected(&self, expect: &Pattern, how: &str) -> Failure {
+        let came = if self.bytes.is_empty() { "nothing".to_owned() } else { format!("{:?}", shown(&self.bytes)) };
+        Failure::new(Reason::UnexpectedAnswer, format!("expected an answer that matches {expect:?}, {how}: {came}"))
+    }
+}
+
+/// The beginning of some bytes as text for one line.
+fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * SHOWN)]);
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < bytes.len() {
+        shown.push('…');
+    }
+    shown
+}
