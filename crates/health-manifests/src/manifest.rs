@@ -67,6 +67,8 @@ pub struct ParsedText {
     pub manifests: Vec<Manifest>,
     /// What is wrong, in the order of the lines.
     pub problems: Vec<Problem>,
+    /// Documents that are no YAML, or no objects: nobody can say what they held, or were meant to hold.
+    pub illegible: usize,
 }
 
 /// A HealthCheck as it was written.
@@ -151,6 +153,7 @@ pub fn parse_documents(text: &str, source: &str) -> ParsedText {
             Err((line, fault)) => {
                 let place = Place { source: Arc::clone(&source), line };
                 parsed.problems.push(located(fault, &place, None, None));
+                parsed.illegible += 1;
             }
         }
     }
@@ -173,6 +176,7 @@ impl ParsedText {
         if node.as_map().is_none() {
             let fault = Fault::new("", format!("is {}, not an object", node.kind_word()), "write a Kubernetes object");
             self.problems.push(located(fault, &place, None, None));
+            self.illegible += 1;
             return;
         }
         let text = |key| node.get(key).and_then(Node::as_text).unwrap_or_default().to_owned();

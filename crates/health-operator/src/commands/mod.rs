@@ -1,0 +1,21 @@
+//! What the program does beside running; one file per subcommand.
+
+use std::process::ExitCode;
+
+use crate::{cli::Command, wiring};
+
+mod completions;
+
+/// Does what a subcommand says.
+///
+/// # Errors
+/// What kept it from being done at all; the exit code is then 1.
+pub(crate) fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(flags) => wiring::run(*flags),
+        Command::Completions(arguments) => completions::print(&arguments),
+        Command::Validate(_) | Command::Probe(_) | Command::Crds | Command::NotifyTest(_) => {
+            anyhow::bail!("this build cannot do that")
+        }
+    }
+}

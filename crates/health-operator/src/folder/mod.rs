@@ -1,0 +1,214 @@
+//! A folder of manifests as the source of checks, followed as it changes.
+//!
+//! Nothing is applied before the first complete reading; from then on a folder that cannot be read changes nothing and
+//! says so. Each trouble is logged when it appears and when it has gone, not at every reading.
+
+mod files;
+mod series;
+mod shelf;
+mod watch;
+
+pub(crate) use files::{MAX_FILES, list, read};
+pub(crate) use series::FolderSeries;
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use health_manifests::Problem;
+use health_model::CheckDefinition;
+use health_runner::EngineHandle;
+use health_server::ConditionState;
+use jiff::Timestamp;
+use tokio::sync::watch as state;
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    shelf::{Reading, Shelf},
+    watch::FolderWatch,
+};
+use crate::collection::Collection;
+
+/// Lines logged per reading; beyond, only their number.
+const MOST_LINES: usize = 50;
+
+/// How the folder is doing; for readiness, metrics and people.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FolderReport {
+    /// Readings that were complete.
+    pub(crate) readings: u64,
+    /// When the last of them was.
+    pub(crate) last_reading: Option<Timestamp>,
+    /// Why the folder cannot be read now; `None` while it can.
+    pub(crate) unreadable: Option<String>,
+    /// Files found.
+    pub(crate) files: usize,
+    /// Files of which an earlier version is in force.
+    pub(crate) kept: usize,
+    /// Checks in force.
+    pub(crate) checks: usize,
+    /// Everything wrong with files and documents, one line each.
+    pub(crate) troubles: Arc<BTreeSet<String>>,
+    /// Objects of other kinds.
+    pub(crate) ignored: usize,
+}
+
+/// The folder cannot be used as a source.
+#[derive(Debug, thiserror::Error)]
+#[error("{directory} (--manifests) cannot be read: {cause}; name a folder that holds *.yaml files")]
+pub(crate) struct FolderError {
+    directory: String,
+    cause: io::Error,
+}
+
+/// A folder that is followed.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    directory: PathBuf,
+    poll_interval: Duration,
+    shelf: Shelf,
+    problems: BTreeSet<String>,
+    applied: Vec<CheckDefinition>,
+    report: state::Sender<FolderReport>,
+}
+
+impl Folder {
+    /// A folder that has not been looked at yet.
+    pub(crate) fn new(directory: PathBuf, poll_interval: Duration) -> Self {
+        Self {
+            shelf: Shelf::new(directory.clone()),
+            directory,
+            poll_interval,
+            problems: BTreeSet::new(),
+            applied: Vec::new(),
+            report: state::Sender::default(),
+        }
+    }
+
+    /// Reads the folder for the first time and tells the engine what it holds.
+    ///
+    /// # Errors
+    /// When there is no such folder or it cannot be read: most likely a typing error, and not to be waited for.
+    pub(crate) async fn open(&mut self, engine: &EngineHandle) -> Result<(), FolderError> {
+        let reading = self.read().await;
+        let reading =
+            reading.map_err(|cause| FolderError { directory: self.directory.display().to_string(), cause })?;
+        self.take_in(reading, engine).await;
+        Ok(())
+    }
+
+    /// Whether what the folder holds is known.
+    pub(crate) fn condition(report: &FolderReport) -> ConditionState {
+        match report.readings {
+            0 => ConditionState::NotReady("the folder has not been read yet".to_owned()),
+            _ => ConditionState::Ready,
+        }
+    }
+
+    /// Which folder it is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// How the folder is doing, now and later.
+    pub(crate) fn report(&self) -> state::Receiver<FolderReport> {
+        self.report.subscribe()
+    }
+
+    /// Follows the folder until `stop`.
+    pub(crate) async fn follow(mut self, engine: EngineHandle, stop: CancellationToken) {
+        let mut watch = FolderWatch::start(&self.directory, self.poll_interval);
+        loop {
+            tokio::select! {
+                () = watch.next() => {}
+                () = stop.cancelled() => return,
+            }
+            match self.read().await {
+                Ok(reading) => {
+                    if self.report.borrow().unreadable.is_some() {
+                        // It may be another folder than the one that was watched.
+                        watch.renew(&self.directory);
+                    }
+                    self.take_in(reading, &engine).await;
+                }
+                Err(error) => self.note_unreadable(&error),
+            }
+        }
+    }
+
+    async fn read(&mut self) -> io::Result<Reading> {
+        let mut shelf = std::mem::replace(&mut self.shelf, Shelf::new(self.directory.clone()));
+        let now = Timestamp::now().as_second();
+        let reading = tokio::task::spawn_blocking(move || {
+            let reading = shelf.read(now);
+            (shelf, reading)
+        });
+        let (shelf, reading) = reading.await.map_err(io::Error::other)?;
+        self.shelf = shelf;
+        reading
+    }
+
+    async fn take_in(&mut self, reading: Reading, engine: &EngineHandle) {
+        let Reading { collection, troubles: in_files, files, kept } = reading;
+        let ignored = collection.as_ref().map(|collection| collection.ignored.len());
+        if let Some(collection) = collection {
+            self.problems = lines(&collection);
+            if self.report.borrow().readings == 0 || collection.checks != self.applied {
+                self.applied.clone_from(&collection.checks);
+                engine.replace_all(collection.checks).await;
+            }
+        }
+        let troubles: BTreeSet<String> = in_files.union(&self.problems).cloned().collect();
+        let before = self.report.borrow().clone();
+        tell_difference(&before, &troubles);
+        self.report.send_replace(FolderReport {
+            readings: before.readings + 1,
+            last_reading: Some(Timestamp::now()),
+            unreadable: None,
+            files,
+            kept,
+            checks: self.applied.len(),
+            troubles: Arc::new(troubles),
+            ignored: ignored.unwrap_or(before.ignored),
+        });
+    }
+
+    fn note_unreadable(&self, error: &io::Error) {
+        let said = error.to_string();
+        let checks = self.applied.len();
+        self.report.send_if_modified(|report| {
+            let differs = report.unreadable.as_ref() != Some(&said);
+            if differs {
+                let folder = self.directory.display();
+                tracing::error!(%folder, error = said, checks, "the folder cannot be read: what was known stays in force");
+            }
+            report.unreadable = Some(said);
+            differs
+        });
+    }
+}
+
+fn lines(collection: &Collection) -> BTreeSet<String> {
+    collection.problems.iter().chain(&collection.missing).map(Problem::to_string).collect()
+}
+
+fn tell_difference(before: &FolderReport, now: &BTreeSet<String>) {
+    if before.unreadable.is_some() {
+        tracing::info!("the folder can be read again");
+    }
+    let appeared: Vec<_> = now.difference(&before.troubles).collect();
+    for problem in appeared.iter().take(MOST_LINES) {
+        tracing::warn!(problem, "manifest problem");
+    }
+    if appeared.len() > MOST_LINES {
+        tracing::warn!(more = appeared.len() - MOST_LINES, "manifest problems that are not listed");
+    }
+    let solved = before.troubles.difference(now).count();
+    if solved > 0 {
+        tracing::info!(solved, left = now.len(), "manifest problems are solved");
+    }
+}

@@ -1,0 +1,217 @@
+//! Puts the running operator together, a function per subsystem, and takes it apart again in order.
+//!
+//! Two runtimes: engine and probes have one to themselves, so that no large answer and no scrape can make a probe late.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use health_probes::{Probes, ProbesSettings, connect::AddressPolicy};
+use health_runner::{Board, Engine, EngineHandle, EngineSettings};
+use health_server::{
+    HealthState, MetricsState, Readiness, RestState, Telemetry, health_router, metrics_router, rest_router, serve,
+};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Handle, Runtime},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    announce,
+    cli::{NetworkFlags, RunFlags, mistyped_variables},
+    folder::{Folder, FolderSeries},
+    follow::follow,
+    kubernetes, listen, logging,
+    memory::{Keeper, StateDir},
+    readiness::Parts,
+    settings::{EngineBounds, Listen, Settings, Source},
+    stop,
+};
+
+/// How long, beyond the grace period, the engine may take to say that it has stopped.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// What keeps it from running, with the flag that is to blame and the remedy.
+pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
+    logging::init(flags.log);
+    for (name, meant) in mistyped_variables(std::env::vars_os().map(|(name, _)| name)) {
+        tracing::warn!(name, meant, "an environment variable that looks like a setting is none");
+    }
+    let serving = runtime("serve", Some(1))?;
+    let probing = runtime("probe", None)?;
+    let done = probing.block_on(operate(Settings::from(flags), serving.handle().clone()));
+    probing.shutdown_background();
+    serving.shutdown_background();
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+fn runtime(name: &str, workers: Option<usize>) -> anyhow::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(workers);
+    }
+    builder.thread_name(name).enable_all().build().context("threads cannot be started")
+}
+
+async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
+    let listeners = Listeners::bind(&settings.listen, &serving)?;
+    let addresses = listeners.addresses()?;
+    let memory = settings.state_dir.as_deref().map(StateDir::open).transpose()?.map(Arc::new);
+    let stop = CancellationToken::new();
+    stop::on_signal(stop.clone()).context("signals cannot be received")?;
+    let parts = Arc::new(Parts::new(stop.clone()));
+
+    let engine = start_engine(&settings, memory.as_deref(), stop.clone())?;
+    let board = engine.board();
+    let (folder, series) = folder(&settings.source);
+    let servers_stop = CancellationToken::new();
+    let readiness: Arc<dyn Readiness> = Arc::clone(&parts) as Arc<dyn Readiness>;
+    let servers = start_servers(listeners, &engine, readiness, series, &serving, &servers_stop);
+    addresses.log();
+
+    match folder {
+        Some(folder) => start_folder(folder, &parts, &engine, &addresses, &stop).await?,
+        None => start_kubernetes(&parts, &engine, &stop).await?,
+    }
+    let follow_stop = CancellationToken::new();
+    let keeper = memory.map(|memory| Keeper::new(memory, Instant::now()));
+    let following = parts.keep_running("log", follow(Arc::clone(&board), keeper, follow_stop.clone()));
+
+    stop.cancelled().await;
+    wait_for_engine(engine, settings.shutdown_grace).await;
+    follow_stop.cancel();
+    if following.await.is_err() {
+        tracing::error!("what was known last may not have been kept");
+    }
+    servers_stop.cancel();
+    servers.join_all().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The three ports, taken.
+struct Listeners {
+    rest: TcpListener,
+    metrics: TcpListener,
+    health: TcpListener,
+}
+
+impl Listeners {
+    fn bind(listen: &Listen, serving: &Handle) -> Result<Self, listen::ListenError> {
+        let Listen { rest, metrics, health } = listen;
+        let _context = serving.enter();
+        Ok(Self {
+            rest: listen::bind(rest, "--rest-bind-address")?,
+            metrics: listen::bind(metrics, "--metrics-bind-address")?,
+            health: listen::bind(health, "--health-probe-bind-address")?,
+        })
+    }
+
+    fn addresses(&self) -> std::io::Result<announce::Addresses> {
+        Ok(announce::Addresses {
+            rest: self.rest.local_addr()?,
+            metrics: self.metrics.local_addr()?,
+            health: self.health.local_addr()?,
+        })
+    }
+}
+
+/// The probes, as the address flags allow them.
+///
+/// # Errors
+/// When a rule cannot be read, or what all probes share cannot be had.
+pub(crate) fn probes(network: &NetworkFlags) -> anyhow::Result<Arc<Probes>> {
+    let NetworkFlags { allow_targets, deny_targets } = network;
+    let address_policy = AddressPolicy::new(allow_targets, deny_targets)?;
+    Ok(Arc::new(Probes::new(ProbesSettings { address_policy, ..ProbesSettings::default() })?))
+}
+
+fn start_engine(
+    settings: &Settings,
+    memory: Option<&StateDir>,
+    stop: CancellationToken,
+) -> anyhow::Result<EngineHandle> {
+    let EngineBounds { max_in_flight, max_in_flight_per_host, max_hung, max_backoff } = settings.engine;
+    let bounds = EngineSettings {
+        max_in_flight: max_in_flight as usize,
+        max_in_flight_per_host: max_in_flight_per_host as usize,
+        max_hung: max_hung as usize,
+        max_backoff,
+        shutdown_grace: settings.shutdown_grace,
+        ..EngineSettings::default()
+    };
+    let remembered = memory.map(StateDir::remembered).unwrap_or_default();
+    Ok(Engine::start(bounds, probes(&settings.network.policy)?, remembered, stop))
+}
+
+fn folder(source: &Source) -> (Option<Folder>, Option<FolderSeries>) {
+    match source {
+        Source::Folder { directory, poll_interval } => {
+            let folder = Folder::new(directory.clone(), *poll_interval);
+            let series = FolderSeries::new(folder.report());
+            (Some(folder), Some(series))
+        }
+        Source::Kubernetes => (None, None),
+    }
+}
+
+fn start_servers(
+    listeners: Listeners,
+    engine: &EngineHandle,
+    readiness: Arc<dyn Readiness>,
+    series: Option<FolderSeries>,
+    serving: &Handle,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let board: Arc<Board> = engine.board();
+    let telemetry = Arc::new(Telemetry::default());
+    let collectors = series.into_iter().map(|series| Box::new(series) as _).collect();
+    let rest = rest_router(RestState {
+        board: Arc::clone(&board),
+        heartbeats: Arc::new(engine.clone()),
+        telemetry: Arc::clone(&telemetry),
+        shutdown: stop.clone(),
+    });
+    let metrics =
+        metrics_router(MetricsState { board: Arc::clone(&board), telemetry: Arc::clone(&telemetry), collectors });
+    let health = health_router(HealthState { board, readiness, telemetry });
+    let mut servers = JoinSet::new();
+    servers.spawn_on(serve(listeners.rest, rest, stop.clone()), serving);
+    servers.spawn_on(serve(listeners.metrics, metrics, stop.clone()), serving);
+    servers.spawn_on(serve(listeners.health, health, stop.clone()), serving);
+    servers
+}
+
+async fn start_folder(
+    mut folder: Folder,
+    parts: &Parts,
+    engine: &EngineHandle,
+    addresses: &announce::Addresses,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let report = folder.report();
+    parts.add("source", {
+        let report = report.clone();
+        move || Folder::condition(&report.borrow())
+    });
+    folder.open(engine).await?;
+    announce::folder(&report.borrow(), folder.directory(), addresses);
+    parts.keep_running("folder", folder.follow(engine.clone(), stop.clone()));
+    Ok(())
+}
+
+async fn start_kubernetes(parts: &Parts, engine: &EngineHandle, stop: &CancellationToken) -> anyhow::Result<()> {
+    let _ = parts;
+    kubernetes::run(engine.clone(), stop.clone()).await
+}
+
+async fn wait_for_engine(engine: EngineHandle, grace: Duration) {
+    if tokio::time::timeout(grace + ENGINE_PATIENCE, engine.stopped()).await.is_err() {
+        tracing::warn!("the engine did not stop in time and was left behind");
+    }
+}
