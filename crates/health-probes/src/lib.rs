@@ -12,10 +12,13 @@
 pub mod connect;
 mod dialogue;
 pub mod failure;
+mod heartbeat;
 mod http;
+mod icmp;
 mod tcp;
 pub mod tls;
 pub mod trace;
+mod udp;
 
 use std::{sync::Arc, time::Instant};
 
@@ -51,6 +54,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) spec: &'a CheckSpec,
     /// The family this run is bound to.
     pub(crate) family: Family,
+    /// When the run is dropped; for protocols whose verdict is spoken just before (a loss, say).
+    pub(crate) deadline: Instant,
 }
 
 impl Probes {
@@ -69,7 +74,7 @@ impl Prober for Probes {
         let connector = Arc::clone(&self.connector);
         Box::pin(async move {
             let ProbeRequest { id: _, spec, deadline } = request;
-            let ask = |family| Ask { connector: &connector, spec: &spec, family };
+            let ask = |family| Ask { connector: &connector, spec: &spec, family, deadline };
             match Family::runs(spec.ip_family) {
                 [family] => run(&ask(*family), deadline).await,
                 families => both(families, &ask, deadline).await,
@@ -124,10 +129,10 @@ async fn dispatch(ask: &Ask<'_>, trace: &mut Trace) -> Result<String, Failure> {
         Probe::Tcp(probe) => tcp::probe(ask, probe, trace).await,
         Probe::Dns(_) => Err(not_supported_yet(ProbeKind::Dns)),
         Probe::Grpc(_) => Err(not_supported_yet(ProbeKind::Grpc)),
-        Probe::Icmp(_) => Err(not_supported_yet(ProbeKind::Icmp)),
+        Probe::Icmp(probe) => icmp::probe(ask, probe, trace).await,
         Probe::WebSocket(_) => Err(not_supported_yet(ProbeKind::WebSocket)),
-        Probe::Udp(_) => Err(not_supported_yet(ProbeKind::Udp)),
-        Probe::Heartbeat(_) => Err(not_supported_yet(ProbeKind::Heartbeat)),
+        Probe::Udp(probe) => udp::probe(ask, probe, trace).await,
+        Probe::Heartbeat(_) => Err(heartbeat::probe()),
     }
 }
 

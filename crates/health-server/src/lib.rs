@@ -6,12 +6,20 @@
 //! protocols or Kubernetes. What only the process knows (has the source been read?) comes in through the port
 //! [`Readiness`]; reports of heartbeats go out through the port [`HeartbeatSink`].
 
+mod checks;
 mod etag;
+mod events;
+mod gate;
 mod health;
 mod healthchecks;
+mod heartbeats;
+mod hub;
 mod keys;
 mod layers;
+mod listing;
 mod metrics;
+mod openapi;
+mod parameters;
 mod problem;
 mod rest;
 mod serve;
@@ -21,6 +29,6 @@ mod telemetry;
 pub use health::{Condition, ConditionState, HealthState, Readiness, health_router};
 pub use metrics::{MetricsState, metrics_router};
 pub use problem::Problem;
-pub use rest::{HeartbeatRefused, HeartbeatSink, RestState, rest_router};
+pub use rest::{HeartbeatRefused, HeartbeatSink, RestState, openapi, rest_router};
 pub use serve::{Service, serve};
 pub use telemetry::{Listener, Telemetry};

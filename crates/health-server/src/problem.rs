@@ -51,6 +51,15 @@ impl Problem {
             .with("allowed", allowed)
     }
 
+    /// 400 for a parameter nobody reads.
+    pub(crate) fn unknown_parameter(name: &str, value: &str, allowed: &str) -> Self {
+        let shown = shortened(name);
+        Self::new(StatusCode::BAD_REQUEST, format!("{shown} is not a parameter here; allowed: {allowed}"))
+            .with("parameter", shown)
+            .with("value", shortened(value))
+            .with("allowed", allowed)
+    }
+
     /// Adds an extension member.
     #[must_use]
     pub(crate) fn with(mut self, member: &str, value: impl Into<Value>) -> Self {

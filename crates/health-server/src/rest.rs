@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use health_model::{CheckId, Outcome};
 use health_runner::Board;
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    checks, events, gate,
     healthchecks::{self, Rendition},
+    heartbeats,
+    hub::Hub,
     layers,
+    openapi::{self, Description},
     serve::Service,
     telemetry::{Listener, Telemetry},
 };
@@ -61,21 +67,49 @@ pub struct RestState {
 pub(crate) struct Rest {
     pub(crate) board: Arc<Board>,
     pub(crate) rendition: Arc<Rendition>,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) heartbeats: Arc<dyn HeartbeatSink>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) description: Description,
 }
 
-/// The service for port 8082.
+/// The service for port 8082. Must be called on a tokio runtime: the streams follow the board in a task of their own.
 pub fn rest_router(state: RestState) -> Service {
     let RestState { board, heartbeats, telemetry, shutdown } = state;
-    let rest = Rest { board, rendition: Arc::default(), heartbeats, telemetry: Arc::clone(&telemetry), shutdown };
-    let (router, _description) = routes().split_for_parts();
-    // A key may hold a slash; OpenAPI has no way to say so, so the description has {key} and the router this.
-    let router = router.route("/healthchecks/{*key}", axum::routing::get(healthchecks::one));
+    let (router, api) = described_router();
+    let rest = Rest {
+        rendition: Arc::default(),
+        hub: Hub::start(&board, shutdown.clone()),
+        heartbeats,
+        telemetry: Arc::clone(&telemetry),
+        shutdown,
+        description: Description::new(&api),
+        board,
+    };
     layers::finish(router.with_state(rest), Listener::Rest, telemetry)
 }
 
-fn routes() -> OpenApiRouter<Rest> {
-    OpenApiRouter::new().routes(routes!(healthchecks::list))
+/// The description of the REST endpoint (OpenAPI 3.1), as JSON.
+pub fn openapi() -> String {
+    let (_, api) = described_router();
+    let mut json = api.to_pretty_json().unwrap_or_default();
+    json.push('\n');
+    json
+}
+
+fn described_router() -> (Router<Rest>, OpenApi) {
+    let (router, mut api) = OpenApiRouter::with_openapi(openapi::frame())
+        .routes(routes!(openapi::root))
+        .routes(routes!(healthchecks::list))
+        .routes(routes!(checks::list))
+        .routes(routes!(checks::one))
+        .routes(routes!(gate::gate))
+        .routes(routes!(heartbeats::report))
+        .routes(routes!(events::stream))
+        .routes(routes!(openapi::openapi_json))
+        .split_for_parts();
+    // A key may hold a slash. OpenAPI cannot say so: it is told {key}, and the router takes the rest of the path.
+    api.merge(OpenApiRouter::<Rest>::new().routes(routes!(healthchecks::one)).into_openapi());
+    (router.route("/healthchecks/{*key}", axum::routing::get(healthchecks::one)), api)
 }

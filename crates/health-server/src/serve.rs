@@ -22,7 +22,7 @@ use tower::ServiceExt;
 
 use crate::{
     stall::StallGuard,
-    telemetry::{Listener, Telemetry},
+    telemetry::{Listener, Present, Telemetry},
 };
 
 /// How long a client may take to send a request's head, and how long a connection may be idle between requests.
@@ -67,7 +67,7 @@ pub async fn serve(listener: TcpListener, service: Service, shutdown: Cancellati
                 let service = service.clone();
                 connections.spawn(async move {
                     let counts = service.telemetry.listener(service.listener);
-                    let _present = counts.connections.enter(usize::MAX);
+                    let _present = Present::among(&service.telemetry, usize::MAX, service.listener.level());
                     if let Err(error) = connection.await {
                         counts.cut.add();
                         tracing::debug!(listener = service.listener.as_str(), %error, "connection cut");

@@ -2,7 +2,10 @@
 //!
 //! Label values are closed sets; nothing that a client sends becomes a label.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
 
 /// The three listeners, by the word that labels them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,15 @@ impl Listener {
             Self::Rest => "rest",
             Self::Metrics => "metrics",
             Self::Health => "health",
+        }
+    }
+
+    /// Where its open connections are counted.
+    pub(crate) const fn level(self) -> fn(&Telemetry) -> &Level {
+        match self {
+            Self::Rest => |telemetry| &telemetry.listener(Self::Rest).connections,
+            Self::Metrics => |telemetry| &telemetry.listener(Self::Metrics).connections,
+            Self::Health => |telemetry| &telemetry.listener(Self::Health).connections,
         }
     }
 
@@ -60,20 +72,34 @@ impl Level {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Counts one more for as long as the returned guard lives, unless there are `most` already.
-    pub(crate) fn enter(&self, most: usize) -> Option<Present<'_>> {
+    /// Counts one more, unless there are `most` already. Who was counted must leave.
+    fn enter(&self, most: usize) -> bool {
         let more = |level: usize| (level < most).then_some(level + 1);
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).ok().map(|_| Present(self))
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok()
+    }
+
+    fn leave(&self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// One of those that a [`Level`] counts.
+/// One of those that a [`Level`] counts, for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Present<'a>(&'a Level);
+pub(crate) struct Present {
+    telemetry: Arc<Telemetry>,
+    level: fn(&Telemetry) -> &Level,
+}
 
-impl Drop for Present<'_> {
+impl Present {
+    /// Takes a place among at most `most`.
+    pub(crate) fn among(telemetry: &Arc<Telemetry>, most: usize, level: fn(&Telemetry) -> &Level) -> Option<Self> {
+        level(telemetry).enter(most).then(|| Self { telemetry: Arc::clone(telemetry), level })
+    }
+}
+
+impl Drop for Present {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        (self.level)(&self.telemetry).leave();
     }
 }
 
@@ -157,13 +183,14 @@ mod tests {
 
     #[test]
     fn a_level_admits_no_more_than_its_most_and_counts_down_when_one_leaves() {
-        let level = Level::default();
-        let first = level.enter(1);
+        let telemetry = Arc::new(Telemetry::default());
+        let enter = || Present::among(&telemetry, 1, |telemetry| &telemetry.streams);
+        let first = enter();
         assert!(first.is_some());
-        assert!(level.enter(1).is_none());
-        assert_eq!(level.get(), 1);
+        assert!(enter().is_none());
+        assert_eq!(telemetry.streams.get(), 1);
         drop(first);
-        assert_eq!(level.get(), 0);
-        assert!(level.enter(1).is_some());
+        assert_eq!(telemetry.streams.get(), 0);
+        assert!(enter().is_some());
     }
 }

@@ -1,4 +1,7 @@
 //! Test servers, faults, certificates and builders for the other crates' tests
 
+pub mod certificates;
 pub mod control_plane;
+pub mod name_server;
+pub mod peer;
 pub mod scripted;

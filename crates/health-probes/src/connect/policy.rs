@@ -301,7 +301,6 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use rstest::rstest;
 

@@ -1,7 +1,7 @@
 //! One name's way through hosts file, `localhost` and name servers.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,7 +18,7 @@ use hickory_resolver::{
 
 use super::{
     Family,
-    resolve::{Addresses, Answer, System, loopback, unresolved},
+    resolve::{Addresses, Answer, System, unresolved},
 };
 use crate::failure::Failure;
 
@@ -31,16 +31,23 @@ const LOCAL_TTL: Duration = Duration::from_secs(5);
 /// Addresses of one name that are tried at most.
 const MOST_ADDRESSES: usize = 16;
 
+/// `localhost` and every name below it (RFC 6761 section 6.3).
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)];
+
 /// Resolves a name as written; a final dot makes it absolute.
 pub(super) async fn resolve(system: Arc<System>, name: String, family: Family) -> Answer {
     let plain = name.strip_suffix('.').unwrap_or(&name).to_ascii_lowercase();
-    let local: Addresses =
-        interleave(system.hosts.get(&plain).iter().copied().filter(|address| family.admits(*address)));
-    if !local.is_empty() {
-        return Ok((local, LOCAL_TTL));
-    }
+    let mut local: Vec<IpAddr> =
+        system.hosts.get(&plain).iter().copied().filter(|address| family.admits(*address)).collect();
     if plain == "localhost" || plain.ends_with(".localhost") {
-        return Ok((loopback(family), LOCAL_TTL));
+        // A hosts file often names but one family of it.
+        let missing = LOOPBACK.into_iter().filter(|loopback| {
+            family.admits(*loopback) && !local.iter().any(|known| known.is_ipv4() == loopback.is_ipv4())
+        });
+        local.extend(missing.collect::<Vec<_>>());
+    }
+    if !local.is_empty() {
+        return Ok((interleave(local.into_iter()), LOCAL_TTL));
     }
     let servers = system.name_servers.as_ref().map_err(|problem| {
         unresolved(format!("{name} does not resolve: there is no name server to ask ({problem})"))

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     io::Read,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant, SystemTime},
@@ -230,12 +230,6 @@ fn build(config: ResolverConfig, mut options: ResolverOpts, port: u16) -> Result
     .with_options(options)
     .build()
     .map_err(|error| error.to_string())
-}
-
-/// The loopback addresses of a family.
-pub(super) fn loopback(family: Family) -> Addresses {
-    let all = [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)];
-    all.into_iter().filter(|address| family.admits(*address)).collect()
 }
 
 /// A failure to resolve, in words.

@@ -166,7 +166,7 @@ fn the_list_of_debian_packages_is_sorted_and_names_each_once() {
 fn scripts_can_be_run_and_stop_at_the_first_error() {
     use std::os::unix::fs::PermissionsExt as _;
     let root = project::root();
-    for script in ["test", ".ci/run", "ci/control-plane", "ci/count", "ci/cargo-deny"] {
+    for script in ["test", ".ci/run", "ci/control-plane", "ci/count", "ci/cargo-deny", "ci/render"] {
         let path = root.join(script);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("#!/usr/bin/env bash\n"), "{script} must begin with #!/usr/bin/env bash");

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod boundaries;
+mod chart;
+mod chart_in_a_cluster;
 mod control_plane;
 mod hygiene;
 mod project;
