@@ -3,6 +3,7 @@
 //! with a token of this chart's account.
 
 use std::fs;
+use std::path::PathBuf;
 
 use health_testkit::control_plane::ControlPlane;
 use serde_json::{Value, json};
@@ -155,55 +156,145 @@ async fn the_pod_meets_the_restricted_pod_security_standard() {
     assert!(refused.contains("NET_RAW"), "the standard was not enforced: {refused}");
 }
 
+/// A definition as loose as the API server takes it.
+fn definition(group: &str, version: &str, kind: &str, plural: &str) -> String {
+    let singular = kind.to_lowercase();
+    format!(
+        "---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: {plural}.{group}}}\n\
+         spec:\n  group: {group}\n  scope: Namespaced\n  names: {{kind: {kind}, plural: {plural}, singular: {singular}}}\n\
+         \x20 versions:\n  - name: {version}\n    served: true\n    storage: true\n\
+         \x20   schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}\n"
+    )
+}
+
 /// Resources of the Prometheus operator, as far as the API server must know them to store one.
 fn monitoring_crds() -> String {
     [("ServiceMonitor", "servicemonitors"), ("PodMonitor", "podmonitors"), ("PrometheusRule", "prometheusrules")]
-        .map(|(kind, plural)| {
-            format!(
-                "---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
-                 metadata: {{name: {plural}.monitoring.coreos.com}}\n\
-                 spec:\n  group: monitoring.coreos.com\n  scope: Namespaced\n  names: {{kind: {kind}, plural: {plural}}}\n\
-                 \x20 versions:\n  - name: v1\n    served: true\n    storage: true\n\
-                 \x20   schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}\n"
-            )
-        })
+        .map(|(kind, plural)| definition("monitoring.coreos.com", "v1", kind, plural))
         .concat()
 }
 
 const CHECK: &str = "apiVersion: check.cloudders.com/v1alpha1\nkind: HealthCheck\nmetadata: {name: kept}\n\
-                     spec: {testInterval: 60, http: {url: \"https://example.org\"}}\n";
+                     spec: {testInterval: 60, url: \"https://example.org\", searchFor: {expression: \".*K\"}}\n";
+
+const CRDS: [&str; 2] = ["crd/healthchecks.check.cloudders.com", "crd/notificationrules.check.cloudders.com"];
 
 async fn wait_for_crds(plane: &ControlPlane) {
-    let names = ["crd/healthchecks.check.cloudders.com", "crd/notificationrules.check.cloudders.com"];
-    let arguments = ["wait", "--for=condition=Established", "--timeout=60s", names[0], names[1]];
+    let arguments = ["wait", "--for=condition=Established", "--timeout=60s", CRDS[0], CRDS[1]];
     plane.kubectl(&arguments).await.unwrap().succeeded().unwrap();
 }
 
+/// An object of the cluster.
+async fn object(plane: &ControlPlane, arguments: &[&str]) -> Value {
+    let text = plane.kubectl(&[&["get", "-o", "json"], arguments].concat()).await.unwrap().succeeded().unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A chart with the objects, names and selectors of an installation by the Cloudders chart, as far as they matter to an
+/// upgrade: definitions that an uninstall would take along, and a Deployment that rolls.
+fn chart_of_old(plane: &ControlPlane) -> PathBuf {
+    let folder = plane.home().join("chart-of-old");
+    fs::create_dir_all(folder.join("templates")).unwrap();
+    fs::write(folder.join("Chart.yaml"), "apiVersion: v2\nname: health-check-operator\nversion: 0.2.0\n").unwrap();
+    let definitions = [("HealthCheck", "healthchecks"), ("NotificationRule", "notificationrules")]
+        .map(|(kind, plural)| definition("check.cloudders.com", "v1alpha1", kind, plural))
+        .concat();
+    fs::write(folder.join("templates/crds.yaml"), definitions).unwrap();
+    let labels = "{control-plane: controller-manager, app.kubernetes.io/name: health-check-operator, \
+                  app.kubernetes.io/instance: health-check-operator}";
+    fs::write(
+        folder.join("templates/deployment.yaml"),
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: health-check-operator-controller-manager}}\n\
+             spec:\n  replicas: 1\n  selector: {{matchLabels: {labels}}}\n  template:\n    metadata: {{labels: {labels}}}\n\
+             \x20   spec:\n      containers:\n      - {{name: kube-rbac-proxy, image: proxy}}\n\
+             \x20     - {{name: manager, image: old, command: [/manager], args: [--leader-elect]}}\n"
+        ),
+    )
+    .unwrap();
+    folder
+}
+
 #[tokio::test]
-async fn checks_survive_an_uninstall_and_definitions_follow_an_upgrade() {
+async fn an_installation_of_the_cloudders_chart_is_upgraded_in_place() {
     let plane = ControlPlane::start().await.unwrap();
-    let crd = ["get", "crd", "healthchecks.check.cloudders.com", "-o", "json"];
+    let (release, old) = ("health-check-operator", chart_of_old(&plane).display().to_string());
+    let new = chart().display().to_string();
     plane.kubectl(&["create", "namespace", "monitor"]).await.unwrap().succeeded().unwrap();
+    plane.helm(&["install", release, &old, "-n", "monitor"]).await.unwrap().succeeded().unwrap();
+    wait_for_crds(&plane).await;
+    plane.apply("monitor", CHECK).await.unwrap().succeeded().unwrap();
+
+    plane.helm(&["upgrade", release, &new, "-n", "monitor"]).await.unwrap().succeeded().unwrap();
+
+    let deployment = object(&plane, &["deployment", "health-check-operator-controller-manager", "-n", "monitor"]).await;
+    assert_eq!(deployment["spec"]["strategy"], json!({"type": "Recreate"}));
+    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    assert_eq!(containers.len(), 1, "the old proxy is gone: {containers:?}");
+    assert!(containers[0].get("command").is_none(), "the old command is gone");
+    for crd in CRDS {
+        let definition = object(&plane, &[crd]).await;
+        assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep", "{crd}");
+        assert!(definition["spec"]["versions"][0]["additionalPrinterColumns"].is_array(), "{crd} was not upgraded");
+    }
+    object(&plane, &["healthcheck", "kept", "-n", "monitor"]).await;
+}
+
+#[tokio::test]
+async fn checks_survive_an_uninstall_and_are_found_again() {
+    let plane = ControlPlane::start().await.unwrap();
+    plane.kubectl(&["create", "namespace", "monitor"]).await.unwrap().succeeded().unwrap();
+    plane.kubectl(&["create", "namespace", "other"]).await.unwrap().succeeded().unwrap();
     install(&plane, "monitor", "monitor", &[]).await;
     wait_for_crds(&plane).await;
     plane.apply("monitor", CHECK).await.unwrap().succeeded().unwrap();
 
-    // Somebody else's older definition: an upgrade puts ours in its place.
-    let older = json!({"spec": {"names": {"categories": ["older"]}}}).to_string();
-    let patch = ["patch", "crd", "healthchecks.check.cloudders.com", "--type=merge", "-p", &older];
-    plane.kubectl(&patch).await.unwrap().succeeded().unwrap();
-    let path = chart().display().to_string();
-    let upgrade = ["upgrade", "monitor", &path, "--namespace", "monitor", "--force"];
-    let _ = upgrade;
     plane.helm(&["uninstall", "monitor", "--namespace", "monitor"]).await.unwrap().succeeded().unwrap();
-    plane.kubectl(&["get", "healthcheck", "kept", "-n", "monitor"]).await.unwrap().succeeded().unwrap();
-    let gone =
-        plane.kubectl(&["get", "deployments,clusterroles", "-A", "-o", "name"]).await.unwrap().succeeded().unwrap();
-    assert!(!gone.contains("monitor-health-check-operator"), "left behind: {gone}");
+    object(&plane, &["healthcheck", "kept", "-n", "monitor"]).await;
+    let left = ["get", "deployments,clusterroles,clusterrolebindings,services,serviceaccounts", "-A", "-o", "name"];
+    let left = plane.kubectl(&left).await.unwrap().succeeded().unwrap();
+    assert!(!left.contains("monitor-"), "left behind: {left}");
 
-    // The same release finds its definitions again.
-    install(&plane, "monitor", "monitor", &[]).await;
-    plane.kubectl(&["get", "healthcheck", "kept", "-n", "monitor"]).await.unwrap().succeeded().unwrap();
-    let stored: Value = serde_json::from_str(&plane.kubectl(&crd).await.unwrap().succeeded().unwrap()).unwrap();
-    assert_eq!(stored["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    // Under another name the definitions belong to somebody else, until one says otherwise.
+    let path = chart().display().to_string();
+    let other = ["install", "other", &path, "--namespace", "other"];
+    let refused = plane.helm(&other).await.unwrap().refused().unwrap();
+    assert!(refused.contains("invalid ownership metadata"), "{refused}");
+    plane.helm(&[&other[..], &["--take-ownership"]].concat()).await.unwrap().succeeded().unwrap();
+    object(&plane, &["healthcheck", "kept", "-n", "monitor"]).await;
+}
+
+#[tokio::test]
+async fn everything_that_can_be_turned_on_is_accepted_by_the_api_server() {
+    let plane = ControlPlane::start().await.unwrap();
+    plane.kubectl(&["create", "namespace", "monitor"]).await.unwrap().succeeded().unwrap();
+    plane.apply("monitor", &monitoring_crds()).await.unwrap().succeeded().unwrap();
+    install(&plane, "checks", "monitor", &[]).await;
+    wait_for_crds(&plane).await;
+
+    let values = chart().join("ci/everything-values.yaml").display().to_string();
+    let path = chart().display().to_string();
+    let all = ["upgrade", "checks", &path, "-n", "monitor", "--values", &values, "--set", "crds.install=true"];
+    plane.helm(&all).await.unwrap().succeeded().unwrap();
+
+    for kind in
+        ["servicemonitor", "podmonitor", "prometheusrule", "networkpolicy", "poddisruptionbudget", "healthcheck"]
+    {
+        let found = object(&plane, &[kind, "-n", "monitor"]).await;
+        assert_eq!(found["items"].as_array().map(Vec::len), Some(1), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn an_install_without_helm_is_one_command_plain_or_by_kustomize() {
+    let plane = ControlPlane::start().await.unwrap();
+    let deploy = crate::project::root().join("deploy");
+    let file = deploy.join("install.yaml").display().to_string();
+    plane.kubectl(&["apply", "--server-side", "-f", &file]).await.unwrap().succeeded().unwrap();
+    wait_for_crds(&plane).await;
+    let deployment = ["deployment", "health-check-operator-controller-manager", "-n", "health-check-operator"];
+    object(&plane, &deployment).await;
+
+    let said = plane.kubectl(&["diff", "--server-side", "-k", &deploy.display().to_string()]).await.unwrap();
+    said.succeeded().unwrap();
 }
