@@ -54,7 +54,7 @@ impl Heard {
 }
 
 /// The beginning of some bytes as text for one line.
-fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * SHOWN)]);
     let mut shown: String = text.chars().take(SHOWN).collect();
     if shown.len() < bytes.len() {

@@ -12,13 +12,18 @@
 pub mod connect;
 mod dialogue;
 pub mod failure;
+mod grpc;
 mod heartbeat;
 mod http;
 mod icmp;
+mod retry_after;
+mod starttls;
+mod tasks;
 mod tcp;
 pub mod tls;
 pub mod trace;
 mod udp;
+mod websocket;
 
 use std::{sync::Arc, time::Instant};
 
@@ -128,9 +133,9 @@ async fn dispatch(ask: &Ask<'_>, trace: &mut Trace) -> Result<String, Failure> {
         Probe::Http(probe) => http::probe(ask, probe, trace).await,
         Probe::Tcp(probe) => tcp::probe(ask, probe, trace).await,
         Probe::Dns(_) => Err(not_supported_yet(ProbeKind::Dns)),
-        Probe::Grpc(_) => Err(not_supported_yet(ProbeKind::Grpc)),
+        Probe::Grpc(probe) => grpc::probe(ask, probe, trace).await,
         Probe::Icmp(probe) => icmp::probe(ask, probe, trace).await,
-        Probe::WebSocket(_) => Err(not_supported_yet(ProbeKind::WebSocket)),
+        Probe::WebSocket(probe) => websocket::probe(ask, probe, trace).await,
         Probe::Udp(probe) => udp::probe(ask, probe, trace).await,
         Probe::Heartbeat(_) => Err(heartbeat::probe()),
     }

@@ -8,6 +8,7 @@ use crate::{
     Ask,
     dialogue::Heard,
     failure::Failure,
+    starttls,
     tls::{self, Alpn, TlsPeer},
     trace::{Phase, Trace},
 };
@@ -26,10 +27,12 @@ pub(crate) async fn probe(ask: &Ask<'_>, tcp: &TcpProbe, trace: &mut Trace) -> R
         return refused(connected.map(drop), tcp);
     }
     let mut stream = connected?;
-    if tcp.start_tls.is_some() {
-        return Err(Failure::configuration("tls.startTls is not supported yet"));
+    if let Some(protocol) = tcp.start_tls {
+        let host = tcp.tls.server_name.clone().unwrap_or_else(|| tcp.host.to_string());
+        trace.enter(Phase::Tls);
+        Box::pin(starttls::negotiate(protocol, &mut stream, &host, trace)).await?;
     }
-    if tcp.tls.enabled {
+    if tcp.tls.enabled || tcp.start_tls.is_some() {
         let peer = TlsPeer { host: &tcp.host, options: &tcp.tls, alpn: Alpn::None };
         let mut stream = Box::pin(ask.connector.tls(stream, &peer, trace)).await?;
         hold(&mut stream, &tcp.dialogue, trace).await?;
