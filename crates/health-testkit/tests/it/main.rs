@@ -7,4 +7,5 @@ mod chart;
 mod chart_in_a_cluster;
 mod control_plane;
 mod hygiene;
+mod image;
 mod project;
