@@ -7,6 +7,8 @@
 //! `Debug` of this crate shows a secret.
 
 mod convert;
+mod crd;
+mod dependency;
 mod manifest;
 mod material;
 mod metadata;
@@ -14,14 +16,19 @@ mod path;
 mod problem;
 pub mod resource;
 mod schema;
+pub mod status;
 mod structure;
+mod target;
 mod tree;
 mod yaml;
 
+pub use crd::{crds, custom_resource_definitions};
+pub use dependency::{dependency_cycles, refuse_cycles};
 pub use manifest::{
-    DEFAULT_NAMESPACE, GROUP, HealthCheckManifest, IgnoredObject, Manifest, ParsedText, Place, VERSION, from_object,
-    parse_documents,
+    DEFAULT_NAMESPACE, GROUP, HealthCheckManifest, IgnoredObject, Manifest, NotificationRuleManifest, ParsedText,
+    Place, VERSION, from_object, parse_documents,
 };
 pub use material::{FolderMaterials, KeyValues, MaterialError, MaterialKind, MaterialManifest, Materials, Reference};
 pub use problem::Problem;
+pub use target::check_from_target;
 pub use yaml::{MAX_DOCUMENTS, MAX_TEXT_BYTES};

@@ -5,7 +5,8 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use health_model::{CheckDefinition, CheckMeta, CheckSpec, ObjectId, Reason, SpecProblem};
+use health_model::{CheckDefinition, CheckMeta, ObjectId, Reason, RuleDefinition, RuleId, SpecProblem};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use serde_json::Value;
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     metadata::{self, Metadata},
     path::FieldPath,
     problem::{Fault, Problem},
-    resource::{health_check::HealthCheckSpec, value::NumberOrText},
+    resource::{health_check::HealthCheckSpec, notification_rule::NotificationRuleSpec, value::NumberOrText},
     schema, structure,
     tree::{Content, Node},
     yaml,
@@ -41,6 +42,8 @@ pub struct Place {
 pub enum Manifest {
     /// A HealthCheck, valid or not.
     HealthCheck(Box<HealthCheckManifest>),
+    /// A NotificationRule, valid or not.
+    NotificationRule(Box<NotificationRuleManifest>),
     /// A Secret or a ConfigMap.
     Material(MaterialManifest),
     /// An object of a kind that is not ours.
@@ -71,14 +74,12 @@ pub struct ParsedText {
     pub illegible: usize,
 }
 
-/// A HealthCheck as it was written.
+/// What both of our resources have in common.
 #[derive(Clone)]
-pub struct HealthCheckManifest {
-    /// What is known of the object.
-    pub meta: CheckMeta,
-    /// Where it stands.
-    pub place: Place,
-    spec: Option<Arc<HealthCheckSpec>>,
+struct Written<S> {
+    place: Place,
+    object: String,
+    spec: Option<Arc<S>>,
     problems: Vec<Problem>,
     references: BTreeSet<Reference>,
     lines: Arc<Lines>,
@@ -87,59 +88,123 @@ pub struct HealthCheckManifest {
 /// The tree of a document, kept to find lines; never shown.
 struct Lines(Option<Node>);
 
+/// Why a spec cannot be used: the reason, and one line.
+type Refusal = (Reason, String);
+
+impl<S> Written<S> {
+    /// Converts the spec with every reference read.
+    fn convert<T>(
+        &self,
+        namespace: &str,
+        materials: &dyn Materials,
+        convert: impl FnOnce(&mut Conversion<'_>, &S) -> Option<T>,
+    ) -> Result<Arc<T>, Refusal> {
+        if let Some(problem) = self.problems.first() {
+            return Err((Reason::InvalidConfiguration, problem.sentence()));
+        }
+        let fallback = || (Reason::InvalidConfiguration, "spec: cannot be understood; mend it".to_owned());
+        let spec = self.spec.as_ref().ok_or_else(fallback)?;
+        let mut conversion = Conversion::new(namespace, Some(materials));
+        let converted = convert(&mut conversion, spec);
+        if let Some(fault) = conversion.faults.into_iter().next() {
+            let problem = located(fault, &self.place, self.lines.0.as_ref(), Some(self.object.clone()));
+            return Err((Reason::InvalidConfiguration, problem.sentence()));
+        }
+        if let Some(line) = conversion.unavailable.into_iter().next() {
+            return Err((Reason::CredentialsUnavailable, line));
+        }
+        converted.map(Arc::new).ok_or_else(fallback)
+    }
+}
+
+/// A HealthCheck as it was written.
+#[derive(Clone)]
+pub struct HealthCheckManifest {
+    /// What is known of the object.
+    pub meta: CheckMeta,
+    written: Written<HealthCheckSpec>,
+}
+
 impl fmt::Debug for HealthCheckManifest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HealthCheck {} ({} problems)", self.meta.id, self.problems.len())
+        write!(f, "{} ({} problems)", self.written.object, self.written.problems.len())
     }
 }
 
 impl HealthCheckManifest {
+    /// Where it stands.
+    pub fn place(&self) -> &Place {
+        &self.written.place
+    }
+
     /// What is wrong with it, whatever Secrets and ConfigMaps hold.
     pub fn problems(&self) -> &[Problem] {
-        &self.problems
+        &self.written.problems
     }
 
     /// The Secrets and ConfigMaps it needs.
     pub fn references(&self) -> &BTreeSet<Reference> {
-        &self.references
+        &self.written.references
     }
 
     /// The definition, with every reference read. An invalid manifest is `InvalidConfiguration`, an unreadable
     /// reference `CredentialsUnavailable`.
     pub fn resolve(&self, materials: &dyn Materials) -> CheckDefinition {
-        let spec = match (&self.spec, self.problems.first()) {
-            (Some(spec), None) => self.convert(spec, materials),
-            (_, Some(problem)) => Err(self.refusal(Reason::InvalidConfiguration, problem.sentence())),
-            (None, None) => Err(self.refusal(Reason::InvalidConfiguration, "spec: is missing; add it".to_owned())),
-        };
-        CheckDefinition { meta: self.meta.clone(), spec }
+        let id = &self.meta.id;
+        let converted =
+            self.written.convert(id.namespace(), materials, |conversion, spec| conversion.check(id.name(), spec));
+        CheckDefinition { meta: self.meta.clone(), spec: converted.map_err(|refusal| self.problem(refusal)) }
     }
 
-    fn convert(&self, spec: &HealthCheckSpec, materials: &dyn Materials) -> Result<Arc<CheckSpec>, SpecProblem> {
-        let mut conversion = Conversion::new(self.meta.id.namespace(), Some(materials));
-        let converted = conversion.check(self.meta.id.name(), spec);
-        if let Some(fault) = conversion.faults.into_iter().next() {
-            let sentence = self.problem(fault).sentence();
-            return Err(self.refusal(Reason::InvalidConfiguration, sentence));
-        }
-        if let Some(line) = conversion.unavailable.into_iter().next() {
-            return Err(self.refusal(Reason::CredentialsUnavailable, line));
-        }
-        let fallback = || self.refusal(Reason::InvalidConfiguration, "spec: cannot be understood; mend it".to_owned());
-        converted.map(Arc::new).ok_or_else(fallback)
-    }
-
-    fn refusal(&self, reason: Reason, message: String) -> SpecProblem {
-        let (target, kind) = self.spec.as_deref().map(outline).unwrap_or_default();
-        let interval = self.spec.as_deref().and_then(|spec| match &spec.test_interval {
+    fn problem(&self, (reason, message): Refusal) -> SpecProblem {
+        let spec = self.written.spec.as_deref();
+        let (target, kind) = spec.map(outline).unwrap_or_default();
+        let interval = spec.and_then(|spec| match &spec.test_interval {
             NumberOrText::Number(seconds) => u64::try_from(*seconds).ok().map(std::time::Duration::from_secs),
             NumberOrText::Text(text) => duration::parse(text),
         });
         SpecProblem { reason, message, target, kind, interval }
     }
+}
 
-    fn problem(&self, fault: Fault) -> Problem {
-        located(fault, &self.place, self.lines.0.as_ref(), Some(format!("HealthCheck {}", self.meta.id)))
+/// A NotificationRule as it was written.
+#[derive(Clone)]
+pub struct NotificationRuleManifest {
+    /// Namespace and name.
+    pub id: RuleId,
+    generation: i64,
+    uid: Option<Arc<str>>,
+    written: Written<NotificationRuleSpec>,
+}
+
+impl fmt::Debug for NotificationRuleManifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} problems)", self.written.object, self.written.problems.len())
+    }
+}
+
+impl NotificationRuleManifest {
+    /// Where it stands.
+    pub fn place(&self) -> &Place {
+        &self.written.place
+    }
+
+    /// What is wrong with it, whatever Secrets and ConfigMaps hold.
+    pub fn problems(&self) -> &[Problem] {
+        &self.written.problems
+    }
+
+    /// The Secrets and ConfigMaps it needs.
+    pub fn references(&self) -> &BTreeSet<Reference> {
+        &self.written.references
+    }
+
+    /// The rule, with every reference read; refusals are those of [`HealthCheckManifest::resolve`].
+    pub fn resolve(&self, materials: &dyn Materials) -> RuleDefinition {
+        let converted = self.written.convert(self.id.namespace(), materials, |conversion, spec| conversion.rule(spec));
+        let problem = |(reason, message)| SpecProblem { reason, message, target: None, kind: None, interval: None };
+        let spec = converted.map_err(problem);
+        RuleDefinition { id: self.id.clone(), generation: self.generation, uid: self.uid.clone(), spec }
     }
 }
 
@@ -184,7 +249,9 @@ impl ParsedText {
         match (api_version.as_str(), kind.as_str()) {
             ("v1", "List") if depth < MAX_LIST_DEPTH => self.add_list(source, node, depth),
             ("v1", "Secret" | "ConfigMap") => self.add_material(place, &node, &kind),
-            (_, "HealthCheck") if ours(&api_version) => self.add_check(place, node, &api_version),
+            (_, "HealthCheck" | "NotificationRule") if ours(&api_version) => {
+                self.add_resource(place, node, &api_version, &kind);
+            }
             _ if kind.is_empty() => {
                 let fault = Fault::new("kind", "is missing", "write kind: HealthCheck (and apiVersion)");
                 self.problems.push(located(fault, &place, Some(&node), None));
@@ -208,13 +275,14 @@ impl ParsedText {
     fn add_material(&mut self, place: Place, node: &Node, kind: &str) {
         let mut faults = Vec::new();
         let metadata = metadata::read(node, &mut faults);
-        let manifest = metadata.and_then(|metadata| metadata::material(node, kind, metadata.id, &mut faults));
+        let manifest =
+            metadata.and_then(|metadata| metadata::material(node, kind, (metadata.id, place.clone()), &mut faults));
         let object = manifest.as_ref().map(|manifest| format!("{kind} {}", manifest.id));
         self.problems.extend(faults.into_iter().map(|fault| located(fault, &place, Some(node), object.clone())));
         self.manifests.extend(manifest.map(Manifest::Material));
     }
 
-    fn add_check(&mut self, place: Place, node: Node, api_version: &str) {
+    fn add_resource(&mut self, place: Place, node: Node, api_version: &str, kind: &str) {
         let mut faults = Vec::new();
         let metadata = metadata::read(&node, &mut faults);
         check_version(api_version, &mut faults);
@@ -222,24 +290,53 @@ impl ParsedText {
             self.problems.extend(faults.into_iter().map(|fault| located(fault, &place, Some(&node), None)));
             return;
         };
-        let spec = structured(&node, schema::health_check(), &mut faults);
-        let mut conversion = Conversion::new(id.namespace(), None);
+        let document = Unread { place, node, faults, object: format!("{kind} {id}"), namespace: id.namespace() };
+        if kind == "HealthCheck" {
+            let written = self
+                .read(document, schema::health_check(), |conversion, spec| conversion.check(id.name(), spec).is_some());
+            let meta = CheckMeta { id, labels, created, generation, uid };
+            self.manifests.push(Manifest::HealthCheck(Box::new(HealthCheckManifest { meta, written })));
+        } else {
+            let written =
+                self.read(document, schema::notification_rule(), |conversion, spec| conversion.rule(spec).is_some());
+            let manifest = NotificationRuleManifest { id, generation, uid, written };
+            self.manifests.push(Manifest::NotificationRule(Box::new(manifest)));
+        }
+    }
+
+    /// Compares a document with its schema and tries the conversion, so that every problem is known at once.
+    fn read<S: serde::de::DeserializeOwned>(
+        &mut self,
+        document: Unread<'_>,
+        schema: &JSONSchemaProps,
+        convert: impl FnOnce(&mut Conversion<'_>, &S) -> bool,
+    ) -> Written<S> {
+        let Unread { place, node, mut faults, object, namespace } = document;
+        let spec: Option<S> = structured(&node, schema, &mut faults);
+        let mut conversion = Conversion::new(namespace, None);
         if let Some(spec) = spec.as_ref().filter(|_| faults.is_empty()) {
-            conversion.check(id.name(), spec);
+            let understood = convert(&mut conversion, spec);
+            if !understood && conversion.faults.is_empty() {
+                conversion.fault("spec", "cannot be understood", "compare it with the field reference");
+            }
             faults.append(&mut conversion.faults);
         }
-        let references = std::mem::take(&mut conversion.references);
-        drop(conversion);
-        let object = Some(format!("HealthCheck {id}"));
-        let located = |fault| located(fault, &place, Some(&node), object.clone());
+        let references = conversion.references;
+        let located = |fault| located(fault, &place, Some(&node), Some(object.clone()));
         let problems: Vec<Problem> = faults.into_iter().map(located).collect();
         self.problems.extend(problems.iter().cloned());
-        let meta = CheckMeta { id, labels, created, generation, uid };
         let lines = Arc::new(Lines((place.line > 0 && !references.is_empty()).then_some(node)));
-        let spec = spec.map(Arc::new);
-        let manifest = HealthCheckManifest { meta, place, spec, problems, references, lines };
-        self.manifests.push(Manifest::HealthCheck(Box::new(manifest)));
+        Written { place, object, spec: spec.map(Arc::new), problems, references, lines }
     }
+}
+
+/// A document of ours whose spec has not been read yet.
+struct Unread<'a> {
+    place: Place,
+    node: Node,
+    faults: Vec<Fault>,
+    object: String,
+    namespace: &'a str,
 }
 
 /// Whether it is (or was meant to be) an object of our group.
@@ -260,7 +357,7 @@ fn check_version(api_version: &str, faults: &mut Vec<Fault>) {
 /// Compares a document with the schema and reads its spec; `None` when that is not possible.
 fn structured<T: serde::de::DeserializeOwned>(
     node: &Node,
-    schema: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps,
+    schema: &JSONSchemaProps,
     faults: &mut Vec<Fault>,
 ) -> Option<T> {
     structure::check_document(node, schema, &FieldPath::root(""), faults);

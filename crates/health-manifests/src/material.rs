@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, fmt};
 
 use health_model::ObjectId;
 
+use crate::manifest::Place;
+
 /// The keys and values of a Secret or ConfigMap.
 pub type KeyValues = BTreeMap<String, Vec<u8>>;
 
@@ -73,6 +75,8 @@ pub struct MaterialManifest {
     pub kind: MaterialKind,
     /// Namespace and name.
     pub id: ObjectId,
+    /// Where it stands.
+    pub place: Place,
     /// Its contents, decoded.
     pub contents: KeyValues,
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 
 use crate::{
-    manifest::object_id,
+    manifest::{Place, object_id},
     material::{KeyValues, MaterialKind, MaterialManifest},
     path::FieldPath,
     problem::Fault,
@@ -74,7 +74,13 @@ fn is_object_name(name: &str) -> bool {
 }
 
 /// Reads a Secret's `data` and `stringData`, or a ConfigMap's `data` and `binaryData`.
-pub(crate) fn material(node: &Node, kind: &str, id: ObjectId, faults: &mut Vec<Fault>) -> Option<MaterialManifest> {
+pub(crate) fn material(
+    node: &Node,
+    kind: &str,
+    object: (ObjectId, Place),
+    faults: &mut Vec<Fault>,
+) -> Option<MaterialManifest> {
+    let (id, place) = object;
     let before = faults.len();
     let mut contents = KeyValues::new();
     let kind = if kind == "Secret" { MaterialKind::Secret } else { MaterialKind::ConfigMap };
@@ -84,7 +90,7 @@ pub(crate) fn material(node: &Node, kind: &str, id: ObjectId, faults: &mut Vec<F
     };
     collect(node, encoded, true, &mut contents, faults);
     collect(node, plain, false, &mut contents, faults);
-    (faults.len() == before).then_some(MaterialManifest { kind, id, contents })
+    (faults.len() == before).then_some(MaterialManifest { kind, id, place, contents })
 }
 
 fn collect(node: &Node, field: &str, encoded: bool, contents: &mut KeyValues, faults: &mut Vec<Fault>) {

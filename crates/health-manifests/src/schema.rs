@@ -3,15 +3,20 @@
 use std::sync::LazyLock;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
-use kube::core::CustomResourceExt;
 
-use crate::resource::health_check::HealthCheck;
+use crate::crd;
 
-static HEALTH_CHECK: LazyLock<JSONSchemaProps> = LazyLock::new(|| document_schema(HealthCheck::crd()));
+static HEALTH_CHECK: LazyLock<JSONSchemaProps> = LazyLock::new(|| document_schema(crd::health_check()));
+static NOTIFICATION_RULE: LazyLock<JSONSchemaProps> = LazyLock::new(|| document_schema(crd::notification_rule()));
 
 /// The schema of a whole HealthCheck.
 pub(crate) fn health_check() -> &'static JSONSchemaProps {
     &HEALTH_CHECK
+}
+
+/// The schema of a whole NotificationRule.
+pub(crate) fn notification_rule() -> &'static JSONSchemaProps {
+    &NOTIFICATION_RULE
 }
 
 fn document_schema(crd: CustomResourceDefinition) -> JSONSchemaProps {

@@ -4,14 +4,19 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use health_manifests::{FolderMaterials, HealthCheckManifest, IgnoredObject, Manifest, ParsedText, Place, Problem};
-use health_model::{CheckDefinition, ObjectId, Reason};
+use health_manifests::{
+    FolderMaterials, HealthCheckManifest, IgnoredObject, Manifest, NotificationRuleManifest, ParsedText, Place,
+    Problem, refuse_cycles,
+};
+use health_model::{CheckDefinition, ObjectId, Reason, RuleDefinition, SpecProblem};
 
 /// What several texts hold together.
 #[derive(Debug, Default)]
 pub(crate) struct Collection {
     /// Every check that names itself, understood or not, ordered by name; of twins only the first.
     pub(crate) checks: Vec<CheckDefinition>,
+    /// Every rule that names itself, understood or not, ordered by name; of twins only the first.
+    pub(crate) rules: Vec<RuleDefinition>,
     /// What is wrong: documents, and what only shows when they are seen together.
     pub(crate) problems: Vec<Problem>,
     /// References that nothing here answers.
@@ -29,12 +34,26 @@ pub(crate) fn collect<'a>(texts: impl Iterator<Item = &'a ParsedText>) -> Collec
         gathered.problems.extend(text.problems.iter().cloned());
         text.manifests.iter().for_each(|manifest| gathered.take(manifest));
     }
-    let Gathered { checks, materials, material_count, problems, ignored } = gathered;
+    let Gathered { checks, rules, materials, material_count, problems, ignored } = gathered;
     let mut collection = Collection { problems, ignored, materials: material_count, ..Collection::default() };
+    let places: BTreeMap<ObjectId, &Place> =
+        checks.iter().map(|(id, manifest)| (id.clone(), manifest.place())).collect();
     for manifest in checks.into_values() {
         let definition = manifest.resolve(&materials);
-        collection.missing.extend(unanswered(manifest, &definition));
+        let object = format!("HealthCheck {}", manifest.meta.id);
+        collection.missing.extend(unanswered(object, manifest.place(), definition.spec.as_ref().err()));
         collection.checks.push(definition);
+    }
+    for manifest in rules.into_values() {
+        let definition = manifest.resolve(&materials);
+        let object = format!("NotificationRule {}", manifest.id);
+        collection.missing.extend(unanswered(object, manifest.place(), definition.spec.as_ref().err()));
+        collection.rules.push(definition);
+    }
+    for id in refuse_cycles(&mut collection.checks) {
+        if let Some(place) = places.get(&id) {
+            collection.problems.push(in_a_circle(&id, place));
+        }
     }
     collection
 }
@@ -42,6 +61,7 @@ pub(crate) fn collect<'a>(texts: impl Iterator<Item = &'a ParsedText>) -> Collec
 #[derive(Default)]
 struct Gathered<'a> {
     checks: BTreeMap<ObjectId, &'a HealthCheckManifest>,
+    rules: BTreeMap<ObjectId, &'a NotificationRuleManifest>,
     materials: FolderMaterials,
     material_count: usize,
     problems: Vec<Problem>,
@@ -58,9 +78,18 @@ impl<'a> Gathered<'a> {
                 Entry::Occupied(first) => {
                     self.problems.push(twin(
                         &format!("HealthCheck {}", check.meta.id),
-                        &check.place,
-                        &first.get().place,
+                        check.place(),
+                        first.get().place(),
                     ));
+                }
+            },
+            Manifest::NotificationRule(rule) => match self.rules.entry(rule.id.clone()) {
+                Entry::Vacant(place) => {
+                    place.insert(rule);
+                }
+                Entry::Occupied(first) => {
+                    let object = format!("NotificationRule {}", rule.id);
+                    self.problems.push(twin(&object, rule.place(), first.get().place()));
                 }
             },
             Manifest::Material(material) => {
@@ -84,15 +113,27 @@ fn twin(object: &str, second: &Place, first: &Place) -> Problem {
     }
 }
 
-fn unanswered(manifest: &HealthCheckManifest, definition: &CheckDefinition) -> Option<Problem> {
-    let problem = definition.spec.as_ref().err().filter(|problem| problem.reason == Reason::CredentialsUnavailable)?;
+fn unanswered(object: String, place: &Place, problem: Option<&SpecProblem>) -> Option<Problem> {
+    let problem = problem.filter(|problem| problem.reason == Reason::CredentialsUnavailable)?;
     Some(Problem {
-        source: manifest.place.source.to_string(),
-        line: (manifest.place.line > 0).then_some(manifest.place.line),
-        object: Some(format!("HealthCheck {}", manifest.meta.id)),
+        source: place.source.to_string(),
+        line: (place.line > 0).then_some(place.line),
+        object: Some(object),
         field: None,
         value: None,
         message: problem.message.clone(),
         remedy: "add it in the same namespace".to_owned(),
     })
+}
+
+fn in_a_circle(id: &ObjectId, place: &Place) -> Problem {
+    Problem {
+        source: place.source.to_string(),
+        line: (place.line > 0).then_some(place.line),
+        object: Some(format!("HealthCheck {id}")),
+        field: Some("spec.dependsOn".to_owned()),
+        value: None,
+        message: "is part of a circle".to_owned(),
+        remedy: "remove one of its links".to_owned(),
+    }
 }

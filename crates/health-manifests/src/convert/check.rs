@@ -11,14 +11,18 @@ use super::{Conversion, duration::Bounds, http::Beside, url::without_user_info};
 use crate::{
     path::FieldPath,
     resource::{
+        dns::Dns,
+        grpc::Grpc,
         health_check::{HealthCheckSpec, IpFamilySpec, MaintenanceSpec, SeveritySpec},
-        http::Http,
+        heartbeat::Heartbeat,
+        http::{Http, UrlText},
+        icmp::Icmp,
+        tcp::Tcp,
+        udp::Udp,
         value::NumberOrText,
+        websocket::WebSocket,
     },
 };
-
-/// The probe sections, as the spec names them.
-const SECTIONS: &str = "http, tcp, dns, grpc, icmp, websocket, udp or heartbeat";
 
 impl Conversion<'_> {
     /// Reads the spec of a check with this name.
@@ -31,7 +35,7 @@ impl Conversion<'_> {
         let depends_on = self.depends_on(&root.key("dependsOn"), name, &spec.depends_on);
         let maintenance = self.windows(&root.key("maintenance"), &spec.maintenance);
         let runbook_url = spec.runbook_url.as_deref().and_then(|url| self.runbook(&root.key("runbookUrl"), url));
-        let probe = self.probe(&root, spec);
+        let probe = self.probe(&root, spec, interval);
         let interval = interval?;
         Some(CheckSpec {
             interval,
@@ -81,7 +85,7 @@ impl Conversion<'_> {
         self.each(path, windows, Self::window)
     }
 
-    fn window(&mut self, path: &FieldPath<'_>, window: &MaintenanceSpec) -> Option<MaintenanceWindow> {
+    pub(crate) fn window(&mut self, path: &FieldPath<'_>, window: &MaintenanceSpec) -> Option<MaintenanceWindow> {
         let MaintenanceSpec { schedule, duration, time_zone, start, end } = window;
         let window = match (schedule, duration, start, end) {
             (Some(schedule), Some(duration), None, None) => {
@@ -123,41 +127,107 @@ impl Conversion<'_> {
         self.url(path, text, &["http", "https"]).map(|(url, _)| url.to_string())
     }
 
-    fn probe(&mut self, root: &FieldPath<'_>, spec: &HealthCheckSpec) -> Option<Probe> {
+    fn probe(&mut self, root: &FieldPath<'_>, spec: &HealthCheckSpec, interval: Option<Duration>) -> Option<Probe> {
         let beside = Beside { search_for: spec.search_for.as_ref(), ssl_check: spec.ssl_check.as_ref() };
-        let HealthCheckSpec { http, tcp, url, .. } = spec;
-        let given = [http.is_some(), tcp.is_some(), url.is_some()].into_iter().filter(|given| *given).count();
-        if given != 1 {
-            let message = if given == 0 { "has no probe" } else { "has more than one probe" };
-            self.fault(root, message, format!("give exactly one of {SECTIONS}"));
-            return None;
+        let section = self.section(root, spec)?;
+        self.beside_fits(root, section, beside);
+        match section {
+            Section::Flat(url) => {
+                let flat = Http { url: url.clone(), ..Http::default() };
+                self.http(root, &flat, beside).map(Box::new).map(Probe::Http)
+            }
+            Section::Http(http) => self.http(&root.key("http"), http, beside).map(Box::new).map(Probe::Http),
+            Section::Tcp(tcp) => self.tcp(&root.key("tcp"), tcp, beside.ssl_check).map(Box::new).map(Probe::Tcp),
+            Section::Dns(dns) => self.dns(&root.key("dns"), dns).map(Box::new).map(Probe::Dns),
+            Section::Grpc(grpc) => self.grpc(&root.key("grpc"), grpc, beside.ssl_check).map(Box::new).map(Probe::Grpc),
+            Section::Icmp(icmp) => self.icmp(&root.key("icmp"), icmp).map(Probe::Icmp),
+            Section::WebSocket(websocket) => {
+                self.websocket(&root.key("websocket"), websocket).map(Box::new).map(Probe::WebSocket)
+            }
+            Section::Udp(udp) => self.udp(&root.key("udp"), udp).map(Box::new).map(Probe::Udp),
+            Section::Heartbeat(heartbeat) => {
+                let interval = interval.unwrap_or_default();
+                self.heartbeat(&root.key("heartbeat"), heartbeat, interval).map(Probe::Heartbeat)
+            }
         }
-        if let Some(url) = url {
-            let flat = Http { url: url.clone(), ..Http::default() };
-            return self.http(root, &flat, beside).map(|probe| Probe::Http(Box::new(probe)));
-        }
-        if let Some(http) = http {
-            return self.http(&root.key("http"), http, beside).map(|probe| Probe::Http(Box::new(probe)));
-        }
-        if beside.search_for.is_some() {
-            self.fault(root.key("searchFor"), "works with http only", "remove it");
-        }
-        let tcp = tcp.as_ref()?;
-        self.tcp(&root.key("tcp"), tcp, beside.ssl_check).map(|probe| Probe::Tcp(Box::new(probe)))
     }
+
+    fn section<'s>(&mut self, root: &FieldPath<'_>, spec: &'s HealthCheckSpec) -> Option<Section<'s>> {
+        match sections(spec).as_slice() {
+            [section] => Some(*section),
+            _ => {
+                let remedy = "give one of http, tcp, dns, grpc, icmp, websocket, udp and heartbeat";
+                self.fault(root, "needs exactly one probe", remedy);
+                None
+            }
+        }
+    }
+
+    fn beside_fits(&mut self, root: &FieldPath<'_>, section: Section<'_>, beside: Beside<'_>) {
+        let is_http = matches!(section, Section::Flat(_) | Section::Http(_));
+        if beside.search_for.is_some() && !is_http {
+            self.fault(root, "has searchFor without http", "remove it");
+        }
+        if beside.ssl_check.is_some() && !is_http && !matches!(section, Section::Tcp(_) | Section::Grpc(_)) {
+            self.fault(root, "has sslCheck for a probe that sees no certificate", "remove it");
+        }
+    }
+}
+
+/// The probe section of a spec.
+#[derive(Clone, Copy)]
+enum Section<'a> {
+    Flat(&'a UrlText),
+    Http(&'a Http),
+    Tcp(&'a Tcp),
+    Dns(&'a Dns),
+    Grpc(&'a Grpc),
+    Icmp(&'a Icmp),
+    WebSocket(&'a WebSocket),
+    Udp(&'a Udp),
+    Heartbeat(&'a Heartbeat),
+}
+
+fn sections(spec: &HealthCheckSpec) -> Vec<Section<'_>> {
+    let HealthCheckSpec { http, tcp, dns, grpc, icmp, websocket, udp, heartbeat, url, .. } = spec;
+    [
+        url.as_ref().map(Section::Flat),
+        http.as_ref().map(Section::Http),
+        tcp.as_ref().map(Section::Tcp),
+        dns.as_ref().map(Section::Dns),
+        grpc.as_ref().map(Section::Grpc),
+        icmp.as_ref().map(Section::Icmp),
+        websocket.as_ref().map(Section::WebSocket),
+        udp.as_ref().map(Section::Udp),
+        heartbeat.as_ref().map(Section::Heartbeat),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The target and kind of a spec as far as they can be read, for a check that cannot be probed.
 pub(crate) fn outline(spec: &HealthCheckSpec) -> (Option<String>, Option<ProbeKind>) {
-    let HealthCheckSpec { http, tcp, url, .. } = spec;
-    if let Some(url) = http.as_ref().map(|http| &http.url).or(url.as_ref()) {
-        return (Some(without_user_info(&url.0)), Some(ProbeKind::Http));
-    }
-    if let Some(tcp) = tcp {
-        let host = tcp.host.as_ref().or(tcp.ipv4.as_ref());
-        return (host.map(|host| format!("tcp://{host}:{}", tcp.port)), Some(ProbeKind::Tcp));
-    }
-    (None, None)
+    let sections = sections(spec);
+    let Some(section) = sections.first() else { return (None, None) };
+    let (target, kind) = match section {
+        Section::Flat(url) => (without_user_info(&url.0), ProbeKind::Http),
+        Section::Http(http) => (without_user_info(&http.url.0), ProbeKind::Http),
+        Section::Tcp(tcp) => {
+            let host = tcp.host.as_deref().or(tcp.ipv4.as_deref()).unwrap_or_default();
+            (format!("tcp://{host}:{}", tcp.port), ProbeKind::Tcp)
+        }
+        Section::Dns(dns) => {
+            let server = without_user_info(dns.server.as_deref().unwrap_or_default());
+            (format!("dns://{server}/{}", dns.name), ProbeKind::Dns)
+        }
+        Section::Grpc(grpc) => (format!("grpc://{}:{}", grpc.host, grpc.port), ProbeKind::Grpc),
+        Section::Icmp(icmp) => (format!("icmp://{}", icmp.host), ProbeKind::Icmp),
+        Section::WebSocket(websocket) => (without_user_info(&websocket.url.0), ProbeKind::WebSocket),
+        Section::Udp(udp) => (format!("udp://{}:{}", udp.host, udp.port), ProbeKind::Udp),
+        Section::Heartbeat(_) => ("heartbeat".to_owned(), ProbeKind::Heartbeat),
+    };
+    (Some(target), Some(kind))
 }
 
 fn threshold(number: Option<i64>) -> u32 {

@@ -37,7 +37,7 @@ impl Conversion<'_> {
         let assertions = self.each(&path.key("assertions"), &http.assertions, Self::assertion);
         let proxy = http.proxy_url.as_ref().map(|url| self.proxy(&path.key("proxyUrl"), url));
         let tls = self.tls(&path.key("tls"), http.tls.as_ref(), TlsUse::ByScheme);
-        let certificate_expiry_days = self.ssl_check(path, http.ssl_check.as_ref(), beside.ssl_check);
+        let certificate_expiry_days = self.ssl_check(http.ssl_check.as_ref(), beside.ssl_check);
         let (url, user_info) = url?;
         let version = self.version(path, http.http_version, url.scheme());
         if user_info.is_some() && auth.as_ref().is_some_and(Option::is_some) {
@@ -64,7 +64,7 @@ impl Conversion<'_> {
         })
     }
 
-    fn method(&mut self, path: &FieldPath<'_>, method: Option<&str>) -> Option<String> {
+    pub(crate) fn method(&mut self, path: &FieldPath<'_>, method: Option<&str>) -> Option<String> {
         let method = method.unwrap_or("GET");
         let good = method.bytes().all(is_token_byte) && !method.eq_ignore_ascii_case("CONNECT");
         if !good {
@@ -149,7 +149,7 @@ impl Conversion<'_> {
             (Some(search), None) => self.search(&path.key("searchFor"), search).map(Some),
             (None, Some(search)) => self.search(&spec.key("searchFor"), search).map(Some),
             (Some(_), Some(_)) => {
-                self.fault(spec.key("searchFor"), format!("stands beside and inside {path}"), "keep one of the two");
+                self.fault(spec, "has searchFor beside and inside http", "keep one of the two");
                 None
             }
         }

@@ -1,13 +1,21 @@
 //! From what was written to what it means: every conversion collects its faults here and goes on.
 
+pub(crate) mod channel;
 pub(crate) mod check;
+pub(crate) mod dns;
 pub(crate) mod duration;
 pub(crate) mod escape;
+pub(crate) mod grpc;
+pub(crate) mod heartbeat;
 pub(crate) mod http;
+pub(crate) mod icmp;
+pub(crate) mod rule;
 pub(crate) mod tcp;
 pub(crate) mod tls;
+pub(crate) mod udp;
 pub(crate) mod url;
 pub(crate) mod value;
+pub(crate) mod websocket;
 
 use std::{collections::BTreeSet, fmt};
 

@@ -31,11 +31,9 @@ impl Conversion<'_> {
         }
         let dialogue = self.dialogue(&path.key("dialogue"), dialogue);
         let tls = self.tls(&path.key("tls"), tls.as_ref(), TlsUse::BySwitchOrStartTls);
-        let days = self.ssl_check(path, ssl_check.as_ref(), outer_ssl);
+        let days = self.ssl_check(ssl_check.as_ref(), outer_ssl);
         let (tls, start_tls) = tls?;
-        if days.is_some() && !tls.enabled {
-            self.fault(path, "has sslCheck without TLS", "add tls: {enabled: true}");
-        }
+        self.ssl_check_needs_tls(path, days, &tls);
         Some(TcpProbe {
             host: host?,
             port: port?,
@@ -133,16 +131,23 @@ impl Conversion<'_> {
     }
 
     /// `sslCheck` inside the probe or beside it.
-    pub(crate) fn ssl_check(
-        &mut self,
-        path: &FieldPath<'_>,
-        inside: Option<&SslCheck>,
-        beside: Option<&SslCheck>,
-    ) -> Option<u32> {
+    pub(crate) fn ssl_check(&mut self, inside: Option<&SslCheck>, beside: Option<&SslCheck>) -> Option<u32> {
         if inside.is_some() && beside.is_some() {
-            self.fault("spec.sslCheck", format!("stands beside and inside {path}"), "keep one of the two");
+            self.fault("spec", "has sslCheck beside and inside the probe", "keep one of the two");
         }
         super::tls::expiry_days(inside.or(beside))
+    }
+
+    /// A certificate can only be looked at where TLS is spoken.
+    pub(crate) fn ssl_check_needs_tls(
+        &mut self,
+        path: &FieldPath<'_>,
+        days: Option<u32>,
+        tls: &health_model::TlsOptions,
+    ) {
+        if days.is_some() && !tls.enabled {
+            self.fault(path, "has sslCheck without TLS", "add tls: {enabled: true}");
+        }
     }
 }
 

@@ -5,22 +5,52 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    dns::Dns,
+    grpc::Grpc,
+    heartbeat::Heartbeat,
     http::{Http, SearchFor, UrlText},
+    icmp::Icmp,
     tcp::Tcp,
     tls::SslCheck,
+    udp::Udp,
     value::NumberOrText,
+    websocket::WebSocket,
 };
+use crate::status::HealthCheckStatus;
 
 /// What is checked, how often, and when it counts as healthy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
-#[kube(group = "check.cloudders.com", version = "v1alpha1", kind = "HealthCheck", namespaced)]
+#[kube(
+    group = "check.cloudders.com",
+    version = "v1alpha1",
+    kind = "HealthCheck",
+    namespaced,
+    status = "HealthCheckStatus",
+    category = "cloudders",
+    doc = "A target, how to ask it, and how it stands.",
+    printcolumn = r#"{"name":"URL","type":"string","jsonPath":".status.target","description":"What is asked"}"#,
+    printcolumn = r#"{"name":"Test Interval","type":"string","jsonPath":".spec.testInterval","description":"Time between probes"}"#,
+    printcolumn = r#"{"name":"Last Checked","type":"date","jsonPath":".status.lastChecked","description":"When a probe last ended"}"#,
+    printcolumn = r#"{"name":"Healthy","type":"boolean","jsonPath":".status.healthy","description":"What is believed"}"#,
+    printcolumn = r#"{"name":"Response Time","type":"string","jsonPath":".status.responseTime","description":"How long the last probe took"}"#,
+    printcolumn = r#"{"name":"Search Type","type":"string","jsonPath":".status.searchType","description":"string or expression"}"#,
+    printcolumn = r#"{"name":"Search For","type":"string","jsonPath":".status.searchUsed","description":"What was searched for"}"#,
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state","description":"Active, CheckBackoff or Errored"}"#
+)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.http), has(self.tcp), has(self.dns), has(self.grpc), has(self.icmp), has(self.websocket), has(self.udp), has(self.heartbeat), has(self.url)].filter(x, x).size() == 1").message("needs exactly one probe; give one of http, tcp, dns, grpc, icmp, websocket, udp and heartbeat"))]
+#[x_kube(validation = Rule::new("!(has(self.searchFor) && has(self.http) && has(self.http.searchFor))").message("has searchFor beside and inside http; keep one of the two"))]
+#[x_kube(validation = Rule::new("!(has(self.sslCheck) && ((has(self.http) && has(self.http.sslCheck)) || (has(self.tcp) && has(self.tcp.sslCheck)) || (has(self.grpc) && has(self.grpc.sslCheck))))").message("has sslCheck beside and inside the probe; keep one of the two"))]
+#[x_kube(validation = Rule::new("!has(self.searchFor) || has(self.http) || has(self.url)").message("has searchFor without http; remove it"))]
+#[x_kube(validation = Rule::new("!has(self.sslCheck) || has(self.http) || has(self.url) || has(self.tcp) || has(self.grpc)").message("has sslCheck for a probe that sees no certificate; remove it"))]
 pub struct HealthCheckSpec {
     /// Time between probes, at least 100 ms: whole seconds (60) or a duration ("500ms", "1m30s").
+    #[x_kube(validation = Rule::new("type(self) == int ? self >= 1 : (self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h|d))+$') && !self.matches('^[0-9]{1,2}([.][0-9]+)?ms$'))").message("is no duration of at least 100ms; write whole seconds (60) or a duration such as \"500ms\", \"1m30s\", \"1h\""))]
     pub test_interval: NumberOrText,
     /// One deadline for all of a probe: names, redirects, body. Default: the smaller of 10 s and testInterval, but no
     /// less than 1 s. It may exceed testInterval: a check never overlaps itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("type(self) == int ? self >= 1 : (self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h|d))+$'))").message("is no duration; write whole seconds (60) or a duration such as \"500ms\", \"1m30s\", \"1h\""))]
     pub timeout: Option<NumberOrText>,
     /// Not probed while true; the check keeps its last word and alerts nobody (default false).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,9 +65,11 @@ pub struct HealthCheckSpec {
     pub success_threshold: Option<i64>,
     /// How soon to ask again while a change is not yet confirmed by the thresholds (default: testInterval).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("type(self) == int ? self >= 1 : (self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h|d))+$') && !self.matches('^[0-9]{1,2}([.][0-9]+)?ms$'))").message("is no duration of at least 100ms; write whole seconds (60) or a duration such as \"500ms\", \"1m30s\", \"1h\""))]
     pub retry_interval: Option<NumberOrText>,
     /// Slower answers are unhealthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("type(self) == int ? self >= 1 : (self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h|d))+$'))").message("is no duration; write whole seconds (60) or a duration such as \"500ms\", \"1m30s\", \"1h\""))]
     pub max_latency: Option<NumberOrText>,
     /// Addresses to use (default Any: both families raced). Both: each family must pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,6 +99,24 @@ pub struct HealthCheckSpec {
     /// Probe: a TCP connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<Tcp>,
+    /// Probe: a DNS query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<Dns>,
+    /// Probe: gRPC health.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<Grpc>,
+    /// Probe: ICMP echo requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icmp: Option<Icmp>,
+    /// Probe: a WebSocket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<WebSocket>,
+    /// Probe: a UDP datagram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<Udp>,
+    /// Probe: passive, something else reports in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Heartbeat>,
     /// Target of an HTTP check as versions up to 0.2 wrote it; `http.url` is the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<UrlText>,
@@ -116,6 +166,7 @@ pub struct MaintenanceSpec {
     pub schedule: Option<String>,
     /// How long it stays open: whole seconds or a duration ("2h").
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("type(self) == int ? self >= 1 : (self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h|d))+$'))").message("is no duration; write whole seconds (60) or a duration such as \"500ms\", \"1m30s\", \"1h\""))]
     pub duration: Option<NumberOrText>,
     /// Time zone of the schedule (default UTC), such as Europe/Zurich.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,5 @@
 //! Manifests as users write them, and what becomes of them.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod generated_files;
 mod published_shapes;
