@@ -6,7 +6,10 @@ use std::{
     net::SocketAddr,
 };
 
-use crate::{folder::FolderReport, output};
+use crate::{
+    folder::FolderReport,
+    output::{self, many},
+};
 
 /// Problems shown at the start; the rest is in the log.
 const MOST_PROBLEMS: usize = 10;
@@ -66,10 +69,6 @@ fn words(report: &FolderReport, directory: &std::path::Path, addresses: &Address
         let _ = writeln!(text, "  and {} more problems, see the log", report.troubles.len() - MOST_PROBLEMS);
     }
     text
-}
-
-fn many(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The address as somebody on this machine types it.

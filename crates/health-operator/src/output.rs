@@ -19,3 +19,12 @@ pub(crate) fn tell(text: &str) {
     // Nothing can be done, or told, when standard error is gone.
     let _gone = writeln!(io::stderr().lock(), "{text}");
 }
+
+/// A number and what is counted: `1 check`, `2 checks`, `2 Secrets or ConfigMaps`.
+pub(crate) fn many(number: usize, word: &str) -> String {
+    match (number, word.split_once(' ')) {
+        (1, _) => format!("1 {word}"),
+        (_, None) => format!("{number} {word}s"),
+        (_, Some((first, rest))) => format!("{number} {first}s {rest}s"),
+    }
+}

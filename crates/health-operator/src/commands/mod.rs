@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use crate::{cli::Command, wiring};
 
 mod completions;
+mod load;
+mod probe;
+mod validate;
 
 /// Does what a subcommand says.
 ///
@@ -13,8 +16,10 @@ mod completions;
 pub(crate) fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(flags) => wiring::run(*flags),
+        Command::Validate(arguments) => validate::run(&arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
         Command::Completions(arguments) => completions::print(&arguments),
-        Command::Validate(_) | Command::Probe(_) | Command::Crds | Command::NotifyTest(_) => {
+        Command::Crds | Command::NotifyTest(_) => {
             anyhow::bail!("this build cannot do that")
         }
     }

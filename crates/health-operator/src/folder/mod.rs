@@ -8,7 +8,7 @@ mod series;
 mod shelf;
 mod watch;
 
-pub(crate) use files::{MAX_FILES, list, read};
+pub(crate) use files::{MAX_FILE_BYTES, list, read};
 pub(crate) use series::FolderSeries;
 
 use std::{

@@ -32,7 +32,7 @@ pub(crate) struct Style {
 pub(crate) fn report(view: &CheckView, deadline: Duration, now: Timestamp, style: Style) -> String {
     let mut text = verdict(view, style);
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(style.width.unwrap_or(DEFAULT_WIDTH));
     for (label, content) in facts(view, deadline, now) {
         table.add_row([format!("  {label}"), content]);
@@ -101,7 +101,13 @@ fn waterfall(phases: &PhasesView, total: f64) -> Option<String> {
     let (mut text, mut before) = (String::new(), 0.0);
     for (name, seconds) in &reached {
         // Writing into a string cannot fail.
-        let _ = writeln!(text, "{name:<11}{:>9}  {}{}", span(*seconds), " ".repeat(cells(before, cell)), bar(*seconds, cell));
+        let _ = writeln!(
+            text,
+            "{name:<11}{:>9}  {}{}",
+            span(*seconds),
+            " ".repeat(cells(before, cell)),
+            bar(*seconds, cell)
+        );
         before += seconds;
     }
     (!reached.is_empty() && cell > 0.0).then(|| text.trim_end().to_owned())
@@ -175,7 +181,11 @@ pub(crate) fn summary(views: &[CheckView]) -> String {
     let count = |wanted: &[ReasonClass]| views.iter().filter(|view| wanted.contains(&view.reason.class())).count();
     let healthy = count(&[ReasonClass::Good]);
     let refused = views.iter().filter(|view| could_not_be_asked(view.reason)).count();
-    format!("{} checks: {healthy} healthy, {} not, {refused} could not be asked\n", views.len(), views.len() - healthy - refused)
+    format!(
+        "{} checks: {healthy} healthy, {} not, {refused} could not be asked\n",
+        views.len(),
+        views.len() - healthy - refused
+    )
 }
 
 /// Whether a reason says that no question was put at all.

@@ -103,7 +103,10 @@ mod tests {
         assert_eq!(spec("tcp://a:1")["tcp"], json!({"host": "a", "port": 1}));
         assert_eq!(spec("tcp://[::1]:1")["tcp"], json!({"host": "::1", "port": 1}));
         assert_eq!(spec("tls://a:1")["tcp"]["tls"], json!({"enabled": true}));
-        assert_eq!(spec("grpc://a:1/s")["grpc"], json!({"host": "a", "port": 1, "service": "s", "tls": {"enabled": false}}));
+        assert_eq!(
+            spec("grpc://a:1/s")["grpc"],
+            json!({"host": "a", "port": 1, "service": "s", "tls": {"enabled": false}})
+        );
         assert_eq!(spec("icmp://a")["icmp"], json!({"host": "a"}));
         assert_eq!(spec("udp://a:1?send=x")["udp"], json!({"host": "a", "port": 1, "send": "x"}));
         assert_eq!(spec("dns://[::1]:53/b?type=MX")["dns"], json!({"name": "b", "server": "[::1]:53", "type": "MX"}));
