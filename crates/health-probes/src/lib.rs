@@ -11,6 +11,7 @@
 
 pub mod connect;
 mod dialogue;
+mod dns;
 pub mod failure;
 mod grpc;
 mod heartbeat;
@@ -29,7 +30,7 @@ use std::{sync::Arc, time::Instant};
 
 use connect::{AddressPolicy, ConnectSettings, Connector, Family, ResolverSettings};
 use failure::Failure;
-use health_model::{CheckSpec, Outcome, Probe, ProbeFuture, ProbeKind, ProbeRequest, Prober, Reason, ReasonClass};
+use health_model::{CheckSpec, Outcome, Probe, ProbeFuture, ProbeRequest, Prober, Reason, ReasonClass};
 use trace::Trace;
 
 /// What all probes of a process share.
@@ -132,15 +133,11 @@ async fn dispatch(ask: &Ask<'_>, trace: &mut Trace) -> Result<String, Failure> {
     match &ask.spec.probe {
         Probe::Http(probe) => http::probe(ask, probe, trace).await,
         Probe::Tcp(probe) => tcp::probe(ask, probe, trace).await,
-        Probe::Dns(_) => Err(not_supported_yet(ProbeKind::Dns)),
+        Probe::Dns(probe) => dns::probe(ask, probe, trace).await,
         Probe::Grpc(probe) => grpc::probe(ask, probe, trace).await,
         Probe::Icmp(probe) => icmp::probe(ask, probe, trace).await,
         Probe::WebSocket(probe) => websocket::probe(ask, probe, trace).await,
         Probe::Udp(probe) => udp::probe(ask, probe, trace).await,
         Probe::Heartbeat(_) => Err(heartbeat::probe()),
     }
-}
-
-fn not_supported_yet(kind: ProbeKind) -> Failure {
-    Failure::configuration(format!("{} checks are not supported yet", kind.as_str()))
 }

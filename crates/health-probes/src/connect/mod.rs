@@ -22,7 +22,8 @@ mod resolve;
 
 use std::net::{IpAddr, SocketAddr};
 
-use health_model::{Host, IpFamily};
+use health_model::{Host, IpFamily, Reason};
+use hickory_resolver::proto::rr::Name;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -77,6 +78,17 @@ impl Family {
             IpFamily::Both => &[Self::V4, Self::V6],
         }
     }
+}
+
+/// The system's name servers and how it completes names, as `resolv.conf` says.
+#[derive(Debug)]
+pub(crate) struct SystemNameServers {
+    /// In the order in which to ask them.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// The domains appended to names that are not absolute.
+    pub(crate) search: Vec<Name>,
+    /// With so many dots, a name is asked for as written first.
+    pub(crate) ndots: usize,
 }
 
 /// What a connector is made of.
@@ -157,6 +169,39 @@ impl Connector {
         };
         trace.leave();
         Ok(stream)
+    }
+
+    /// A TCP connection to the first of these addresses that answers; they have passed the policy, or need not. Phase
+    /// `connect`.
+    ///
+    /// # Errors
+    /// As [`Connector::tcp`].
+    pub(crate) async fn dial(&self, addresses: &[SocketAddr], trace: &mut Trace) -> Result<TcpStream, Failure> {
+        trace.enter(Phase::Connect);
+        let stream = dial::dial(addresses, trace).await?;
+        trace.leave();
+        Ok(stream)
+    }
+
+    /// What the system says about name servers, for probes that ask them themselves. The address policy does not apply
+    /// to these: who writes a manifest does not choose them.
+    ///
+    /// # Errors
+    /// `ProberFault` when the system names none.
+    pub(crate) fn system_name_servers(&self) -> Result<SystemNameServers, Failure> {
+        let system = self.resolver.system();
+        if system.addresses.is_empty() {
+            let problem = system.name_servers.as_ref().err().map_or("it names none", String::as_str);
+            return Err(Failure::new(
+                Reason::ProberFault,
+                format!("there is no name server of the system to ask ({problem}): give dns.server"),
+            ));
+        }
+        Ok(SystemNameServers {
+            addresses: system.addresses.clone(),
+            search: system.search.clone(),
+            ndots: system.ndots,
+        })
     }
 
     /// TLS on an open connection. Phase `tls`; the facts of the certificate are in `trace.certificate` also when the

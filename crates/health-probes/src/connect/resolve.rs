@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     io::Read,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant, SystemTime},
@@ -82,6 +82,8 @@ pub(super) struct System {
     stamps: [Option<SystemTime>; 2],
     pub(super) hosts: Hosts,
     pub(super) name_servers: Result<TokioResolver, String>,
+    /// The addresses behind `name_servers`, in order.
+    pub(super) addresses: Vec<SocketAddr>,
     pub(super) search: Vec<Name>,
     pub(super) ndots: usize,
 }
@@ -176,6 +178,7 @@ impl System {
             Err(error) => (ResolverConfig::default(), ResolverOpts::default(), Some(error.to_string())),
         };
         let (search, ndots) = (search_of(&config), options.ndots);
+        let addresses = addresses_of(&config, settings.name_server_port);
         let name_servers = match problem {
             Some(problem) => Err(format!("{}: {problem}", settings.resolv_conf.display())),
             None => build(config, options, settings.name_server_port),
@@ -185,6 +188,7 @@ impl System {
             stamps,
             hosts: Hosts::parse(&String::from_utf8_lossy(&hosts)),
             name_servers,
+            addresses,
             search,
             ndots,
         }
@@ -209,6 +213,10 @@ fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+fn addresses_of(config: &ResolverConfig, port: u16) -> Vec<SocketAddr> {
+    config.name_servers().iter().map(|server| SocketAddr::new(server.ip, port)).collect()
 }
 
 fn search_of(config: &ResolverConfig) -> Vec<Name> {
