@@ -32,7 +32,7 @@ const RESOURCES: [(&str, &str, &str); 16] = [
     ("apiextensions.k8s.io", "customresourcedefinitions", ""),
 ];
 
-const OWN_RESOURCES: [&str; 10] = [
+const OWN_RESOURCES: [&str; 9] = [
     "get healthchecks",
     "list healthchecks",
     "watch healthchecks",
@@ -42,7 +42,6 @@ const OWN_RESOURCES: [&str; 10] = [
     "watch notificationrules",
     "patch notificationrules/status",
     "create events.events.k8s.io",
-    "patch events.events.k8s.io",
 ];
 const CREDENTIALS: [&str; 2] = ["get configmaps", "get secrets"];
 
