@@ -49,10 +49,11 @@ pub(crate) fn check(node: &Node, schema: &JSONSchemaProps, path: &FieldPath<'_>,
         return;
     }
     if schema.x_kubernetes_int_or_string == Some(true) {
-        if !matches!(node.content, Content::Int(_) | Content::Text(_)) {
-            faults.push(wrong_kind(node, "a whole number or text", path));
-        }
-        return;
+        return match &node.content {
+            Content::Int(_) => {}
+            Content::Text(text) => check_text(text, node, schema, path, faults),
+            _ => faults.push(wrong_kind(node, "a whole number or text", path)),
+        };
     }
     match schema.type_.as_deref() {
         Some("object") => check_object(node, schema, path, faults),

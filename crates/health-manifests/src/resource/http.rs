@@ -137,9 +137,8 @@ pub struct ExpectedHeader {
 }
 
 /// What every node that a JSONPath selects must be: `value`, `expression`, or neither for merely present.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.value) && has(self.expression))").message("asks for two things at once; keep value or expression"))]
 pub struct ExpectedJson {
     /// JSONPath (RFC 9535), such as `$.status`. At least one node must be selected.
     #[schemars(length(min = 1, max = 1024))]

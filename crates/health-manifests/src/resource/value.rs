@@ -26,7 +26,7 @@ impl JsonSchema for NumberOrText {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "x-kubernetes-int-or-string": true })
+        json_schema!({ "x-kubernetes-int-or-string": true, "maxLength": 32 })
     }
 }
 
