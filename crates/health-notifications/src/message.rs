@@ -1,0 +1,48 @@
+//! One message to one destination, as decided: pure data, not yet rendered.
+
+use std::{sync::Arc, time::Duration};
+
+use health_model::{CheckId, RuleId};
+use jiff::Timestamp;
+
+use crate::{debt::Telling, input::CheckSnapshot};
+
+/// A message, before it has a form.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The deduplication key of this very message: the same for every attempt to deliver it.
+    pub id: Arc<str>,
+    /// Whose rule.
+    pub rule: RuleId,
+    /// What it says.
+    pub telling: Telling,
+    /// When it was put together: `%triggerTime%`.
+    pub now: Timestamp,
+    /// Of which checks, at least one, ordered by identity.
+    pub members: Vec<Member>,
+    /// The incident's key, where the destination has incidents.
+    pub incident: Arc<str>,
+    /// Whether it is a test that somebody asked for.
+    pub test: bool,
+}
+
+/// One check in a message.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Which.
+    pub check: CheckId,
+    /// Since when it fails.
+    pub since: Timestamp,
+    /// When it was healthy again.
+    pub ended: Option<Timestamp>,
+    /// Turns and the span in which they were counted, while it is flapping.
+    pub turns: Option<(usize, Duration)>,
+    /// Why it failed, as last known.
+    pub reason: health_model::Reason,
+    /// What it said.
+    pub response: String,
+    /// What is asked.
+    pub target: String,
+    /// Everything known of it; absent when it is gone, or not known yet after a start.
+    pub snapshot: Option<Arc<CheckSnapshot>>,
+}

@@ -1,0 +1,112 @@
+//! Record: what an answer makes of an entry, and how flapping is entered and left. Pure.
+
+use std::time::Duration;
+
+use health_model::Reason;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    debt::Telling,
+    lane::{Lane, Trouble},
+    ledger::{Entry, Phase},
+    settings::{Flapping, Retrying},
+};
+
+/// Turns left in the window at which a flapping check is calm again.
+const CALM: usize = 2;
+
+impl Entry {
+    /// An outage that has just begun.
+    pub(crate) fn beginning(since: Timestamp) -> Self {
+        Self {
+            since,
+            phase: Phase::Holding,
+            owed_at: None,
+            ended: None,
+            told_at: None,
+            times: 0,
+            unwatched: false,
+            flapping: false,
+            flapping_told: false,
+            silent: false,
+            attempt: None,
+            incident: None,
+            certificate: None,
+            reason: Reason::Pending,
+            response: String::new(),
+            target: String::new(),
+        }
+    }
+
+    /// What is left of the entry after a message about it was accepted.
+    pub(crate) fn after_accepted(mut self, telling: Telling, now: Timestamp) -> Option<Self> {
+        self.attempt = None;
+        match telling {
+            Telling::Firing | Telling::Flapping => {
+                self.phase = Phase::Told;
+                self.told_at = Some(now);
+                self.times = self.times.saturating_add(1);
+                self.flapping_told |= telling == Telling::Flapping;
+                if self.ended.is_none() && !self.unwatched && !(self.flapping && !self.flapping_told) {
+                    self.owed_at = None;
+                }
+                Some(self)
+            }
+            Telling::Summary | Telling::Resolved | Telling::Unwatched => self.closed(),
+        }
+    }
+
+    /// The outage is told to be over. One that began meanwhile is another one, and begins afresh.
+    fn closed(self) -> Option<Self> {
+        let over = self.ended.is_some() || self.unwatched;
+        if over && self.certificate.is_some() && !self.unwatched {
+            let remembered = Self { certificate: self.certificate, reason: self.reason, ..Self::beginning(self.since) };
+            return Some(Self { phase: Phase::Past, ..remembered });
+        }
+        None
+    }
+
+    /// Enters or leaves flapping by the number of turns in the window; says whether it left.
+    pub(crate) fn turn_of_flapping(&mut self, turns: usize, flapping: Flapping, now: Timestamp) -> bool {
+        let told_of = matches!(self.phase, Phase::Owed | Phase::Told) && !self.silent && !self.unwatched;
+        if !self.flapping && told_of && turns >= flapping.turns {
+            self.flapping = true;
+            self.flapping_told = false;
+            self.ended = None;
+            self.attempt = None;
+            self.owed_at = Some(now);
+            return false;
+        }
+        if self.flapping && turns <= CALM {
+            self.flapping = false;
+            self.flapping_told = false;
+            self.owed_at = (self.phase == Phase::Owed).then_some(now);
+            return true;
+        }
+        false
+    }
+}
+
+impl Lane {
+    /// Notes that a delivery failed; says how many did in a row.
+    pub(crate) fn fail(&mut self, why: String, rejected: bool, now: Timestamp) -> u32 {
+        let before = self.trouble.take();
+        let (since, failures) = before.map_or((now, 0), |trouble| (trouble.since, trouble.failures));
+        let failures = failures.saturating_add(1);
+        self.trouble = Some(Trouble { since, why, failures, rejected });
+        failures
+    }
+}
+
+impl Retrying {
+    /// The delay after so many failures in a row: doubling, capped, and spread between half and all of it by the
+    /// message's id, so that destinations that failed together do not come back together.
+    pub(crate) fn delay(&self, failures: u32, id: &str) -> Duration {
+        let doublings = failures.saturating_sub(1).min(20);
+        let full = self.first.saturating_mul(1 << doublings).min(self.longest);
+        let digest = Sha256::digest(format!("{id}{failures}"));
+        let spread = f64::from(digest.first().copied().unwrap_or_default()) / 255.0;
+        full.mul_f64(0.5 + 0.5 * spread)
+    }
+}

@@ -1,0 +1,119 @@
+//! Hold: how one entry moves when its check does. Pure; a plain function of the entry, the situation and the time.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    ledger::{Entry, Phase},
+    situation::Situation,
+};
+
+/// What of a rule decides about one entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    /// `waitBeforeSend`
+    pub(crate) wait: Duration,
+    /// `groupWait`
+    pub(crate) group_wait: Duration,
+    /// `sendResolved`
+    pub(crate) send_resolved: bool,
+    /// `repeatAfter`, or how often the destination must be refreshed.
+    pub(crate) repeat: Option<Duration>,
+    /// A message that holds this entry is under way.
+    pub(crate) in_flight: bool,
+}
+
+/// Whether an entry is still needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Kept,
+    Forgotten,
+}
+
+/// A moment later by a span, never beyond the end of time.
+pub(crate) fn later(moment: Timestamp, span: Duration) -> Timestamp {
+    let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
+    moment.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+impl Entry {
+    /// Takes in how the check stands now.
+    pub(crate) fn step(&mut self, situation: Situation, policy: &Policy, now: Timestamp) -> Fate {
+        match situation {
+            Situation::Unknown => Fate::Kept,
+            Situation::Unwatched => self.unwatch(policy, now),
+            Situation::Failing { since, mute } => {
+                self.fails(since, mute.is_some(), policy, now);
+                Fate::Kept
+            }
+            Situation::Healthy { at } => self.recovers(at, policy, now),
+        }
+    }
+
+    fn unwatch(&mut self, policy: &Policy, now: Timestamp) -> Fate {
+        let opened = self.phase == Phase::Told && !self.silent;
+        if !opened && !policy.in_flight {
+            return Fate::Forgotten;
+        }
+        if !self.unwatched {
+            self.unwatched = true;
+            self.owed_at = Some(now);
+            self.attempt = self.attempt.take().filter(|_| policy.in_flight);
+        }
+        Fate::Kept
+    }
+
+    fn fails(&mut self, since: Timestamp, muted: bool, policy: &Policy, now: Timestamp) {
+        self.watched_again();
+        if self.ended.take().is_some() {
+            self.attempt = None;
+            if self.phase == Phase::Owed {
+                self.since = since;
+            }
+        }
+        match self.phase {
+            Phase::Holding if !muted && later(self.since, policy.wait) <= now => {
+                self.phase = Phase::Owed;
+                self.owed_at = Some(now);
+            }
+            Phase::Owed if muted && self.still_grouping(policy, now) => {
+                self.phase = Phase::Holding;
+                self.owed_at = None;
+            }
+            Phase::Holding | Phase::Owed | Phase::Told | Phase::Past => {}
+        }
+    }
+
+    /// Only what has not been offered to a provider yet can be held back again.
+    fn still_grouping(&self, policy: &Policy, now: Timestamp) -> bool {
+        self.attempt.is_none() && self.owed_at.is_some_and(|owed| now < later(owed, policy.group_wait))
+    }
+
+    fn watched_again(&mut self) {
+        if std::mem::take(&mut self.unwatched) {
+            self.attempt = None;
+        }
+    }
+
+    fn recovers(&mut self, at: Timestamp, policy: &Policy, now: Timestamp) -> Fate {
+        self.watched_again();
+        if self.flapping || self.phase == Phase::Past || self.ended.is_some() {
+            return Fate::Kept;
+        }
+        let nothing_to_say = match self.phase {
+            Phase::Holding => true,
+            Phase::Told => !policy.in_flight && (self.silent || !policy.send_resolved),
+            Phase::Owed | Phase::Past => false,
+        };
+        if nothing_to_say {
+            return Fate::Forgotten;
+        }
+        self.ended = Some(at.max(self.since));
+        self.attempt = self.attempt.take().filter(|_| policy.in_flight);
+        if self.phase == Phase::Told {
+            self.owed_at = Some(now);
+        }
+        Fate::Kept
+    }
+}

@@ -1,0 +1,12 @@
+//! The pipeline from the outside: what goes in as observations, what comes out at a provider.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "tests fail by panicking; helpers are shared between modules"
+)]
+
+mod build;
+mod pipeline;
+mod provider;
