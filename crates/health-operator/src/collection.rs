@@ -2,20 +2,20 @@
 //!
 //! Pure: the folder, `validate` and `probe` read files in their own ways and meet here.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 
 use health_manifests::{
     FolderMaterials, HealthCheckManifest, IgnoredObject, Manifest, NotificationRuleManifest, ParsedText, Place,
     Problem, refuse_cycles,
 };
-use health_model::{CheckDefinition, ObjectId, Reason, RuleDefinition, SpecProblem};
+use health_model::{CheckDefinition, CheckId, ObjectId, Reason, RuleDefinition, SpecProblem};
 
 /// What several texts hold together.
 #[derive(Debug, Default)]
 pub(crate) struct Collection {
     /// Every check that names itself, understood or not, ordered by name; of twins only the first.
     pub(crate) checks: Vec<CheckDefinition>,
-    /// Every rule that names itself, understood or not, ordered by name; of twins only the first.
+    /// Every rule, likewise.
     pub(crate) rules: Vec<RuleDefinition>,
     /// What is wrong: documents, and what only shows when they are seen together.
     pub(crate) problems: Vec<Problem>,
@@ -34,36 +34,15 @@ pub(crate) fn collect<'a>(texts: impl Iterator<Item = &'a ParsedText>) -> Collec
         gathered.problems.extend(text.problems.iter().cloned());
         text.manifests.iter().for_each(|manifest| gathered.take(manifest));
     }
-    let Gathered { checks, rules, materials, material_count, problems, ignored } = gathered;
-    let mut collection = Collection { problems, ignored, materials: material_count, ..Collection::default() };
-    let places: BTreeMap<ObjectId, &Place> =
-        checks.iter().map(|(id, manifest)| (id.clone(), manifest.place())).collect();
-    for manifest in checks.into_values() {
-        let definition = manifest.resolve(&materials);
-        let object = format!("HealthCheck {}", manifest.meta.id);
-        collection.missing.extend(unanswered(object, manifest.place(), definition.spec.as_ref().err()));
-        collection.checks.push(definition);
-    }
-    for manifest in rules.into_values() {
-        let definition = manifest.resolve(&materials);
-        let object = format!("NotificationRule {}", manifest.id);
-        collection.missing.extend(unanswered(object, manifest.place(), definition.spec.as_ref().err()));
-        collection.rules.push(definition);
-    }
-    for id in refuse_cycles(&mut collection.checks) {
-        if let Some(place) = places.get(&id) {
-            collection.problems.push(in_a_circle(&id, place));
-        }
-    }
-    collection
+    gathered.resolve()
 }
 
 #[derive(Default)]
 struct Gathered<'a> {
-    checks: BTreeMap<ObjectId, &'a HealthCheckManifest>,
+    checks: BTreeMap<CheckId, &'a HealthCheckManifest>,
     rules: BTreeMap<ObjectId, &'a NotificationRuleManifest>,
     materials: FolderMaterials,
-    material_count: usize,
+    places: BTreeMap<String, usize>,
     problems: Vec<Problem>,
     ignored: Vec<IgnoredObject>,
 }
@@ -71,69 +50,146 @@ struct Gathered<'a> {
 impl<'a> Gathered<'a> {
     fn take(&mut self, manifest: &'a Manifest) {
         match manifest {
-            Manifest::HealthCheck(check) => match self.checks.entry(check.meta.id.clone()) {
-                Entry::Vacant(place) => {
-                    place.insert(check);
-                }
-                Entry::Occupied(first) => {
-                    self.problems.push(twin(
-                        &format!("HealthCheck {}", check.meta.id),
-                        check.place(),
-                        first.get().place(),
-                    ));
-                }
-            },
-            Manifest::NotificationRule(rule) => match self.rules.entry(rule.id.clone()) {
-                Entry::Vacant(place) => {
-                    place.insert(rule);
-                }
-                Entry::Occupied(first) => {
-                    let object = format!("NotificationRule {}", rule.id);
-                    self.problems.push(twin(&object, rule.place(), first.get().place()));
-                }
-            },
+            Manifest::HealthCheck(check) => {
+                let first = *self.checks.entry(check.meta.id.clone()).or_insert(check);
+                self.note_twin(&format!("HealthCheck {}", check.meta.id), check.place(), first.place());
+            }
+            Manifest::NotificationRule(rule) => {
+                let first = *self.rules.entry(rule.id.clone()).or_insert(rule);
+                self.note_twin(&format!("NotificationRule {}", rule.id), rule.place(), first.place());
+            }
             Manifest::Material(material) => {
-                self.material_count += 1;
-                self.materials.add(material);
+                let object = format!("{} {}", material.kind.as_str(), material.id);
+                if !self.materials.add(material) {
+                    self.problems.push(second_material(object.clone()));
+                }
+                *self.places.entry(object).or_default() += 1;
             }
             Manifest::Ignored(object) => self.ignored.push(object.clone()),
         }
     }
-}
 
-fn twin(object: &str, second: &Place, first: &Place) -> Problem {
-    Problem {
-        source: second.source.to_string(),
-        line: (second.line > 0).then_some(second.line),
-        object: Some(object.to_owned()),
-        field: Some("metadata.name".to_owned()),
-        value: None,
-        message: format!("is declared already in {}:{}", first.source, first.line),
-        remedy: "this one is passed over: rename it, remove it, or give it another namespace".to_owned(),
+    fn note_twin(&mut self, object: &str, this: &Place, first: &Place) {
+        if this != first {
+            let message = format!("is declared already in {}:{}", first.source, first.line);
+            let remedy = "this one is passed over: rename it, remove it, or give it another namespace";
+            self.problems
+                .push(Problem { field: Some("metadata.name".to_owned()), ..problem(this, object, message, remedy) });
+        }
+    }
+
+    fn resolve(self) -> Collection {
+        let Self { checks: manifests, rules, materials, places, mut problems, ignored } = self;
+        let mut checks: Vec<_> = manifests.values().map(|manifest| manifest.resolve(&materials)).collect();
+        let mut missing: Vec<Problem> = manifests
+            .values()
+            .zip(&checks)
+            .filter_map(|(manifest, check)| {
+                unanswered(manifest.place(), &format!("HealthCheck {}", check.meta.id), check.spec.as_ref().err()?)
+            })
+            .collect();
+        for id in refuse_cycles(&mut checks) {
+            let wrong = checks.iter().find(|check| check.meta.id == id).and_then(|check| check.spec.as_ref().err());
+            let place = manifests.get(&id).map(|manifest| manifest.place());
+            problems.extend(wrong.zip(place).map(|(wrong, place)| circle(place, &id, wrong)));
+        }
+        let rules: Vec<(&Place, RuleDefinition)> =
+            rules.into_values().map(|manifest| (manifest.place(), manifest.resolve(&materials))).collect();
+        missing.extend(rules.iter().filter_map(|(place, rule)| {
+            unanswered(place, &format!("NotificationRule {}", rule.id), rule.spec.as_ref().err()?)
+        }));
+        let rules = rules.into_iter().map(|(_, rule)| rule).collect();
+        Collection { checks, rules, problems, missing, ignored, materials: places.values().sum() }
     }
 }
 
-fn unanswered(object: String, place: &Place, problem: Option<&SpecProblem>) -> Option<Problem> {
-    let problem = problem.filter(|problem| problem.reason == Reason::CredentialsUnavailable)?;
-    Some(Problem {
-        source: place.source.to_string(),
-        line: (place.line > 0).then_some(place.line),
-        object: Some(object),
-        field: None,
-        value: None,
-        message: problem.message.clone(),
-        remedy: "add it in the same namespace".to_owned(),
-    })
-}
-
-fn in_a_circle(id: &ObjectId, place: &Place) -> Problem {
+fn problem(place: &Place, object: &str, message: String, remedy: &str) -> Problem {
     Problem {
         source: place.source.to_string(),
         line: (place.line > 0).then_some(place.line),
-        object: Some(format!("HealthCheck {id}")),
-        field: Some("spec.dependsOn".to_owned()),
+        object: Some(object.to_owned()),
+        field: None,
         value: None,
-        message: "is part of a circle".to_owned(),
-        remedy: "remove one of its links".to_owned(),
+        message,
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// A Secret or ConfigMap does not remember where it stood.
+fn second_material(object: String) -> Problem {
+    let everywhere = Place { source: "all files".into(), line: 0 };
+    problem(&everywhere, &object, "is declared more than once".to_owned(), "only the first is used: remove the others")
+}
+
+fn unanswered(place: &Place, object: &str, wrong: &SpecProblem) -> Option<Problem> {
+    let remedy = "add it in the same namespace";
+    (wrong.reason == Reason::CredentialsUnavailable).then(|| problem(place, object, wrong.message.clone(), remedy))
+}
+
+/// The sentence already says field and remedy; here they get their own places.
+fn circle(place: &Place, id: &CheckId, wrong: &SpecProblem) -> Problem {
+    let said = wrong.message.strip_prefix("spec.dependsOn: ").unwrap_or(&wrong.message);
+    let (message, remedy) = said.split_once("; ").unwrap_or((said, "remove one of its links"));
+    let object = format!("HealthCheck {id}");
+    Problem { field: Some("spec.dependsOn".to_owned()), ..problem(place, &object, message.to_owned(), remedy) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use health_manifests::parse_documents;
+
+    fn check(name: &str, more: &str) -> String {
+        format!(
+            "apiVersion: check.cloudders.com/v1alpha1\nkind: HealthCheck\nmetadata: {{name: {name}}}\n\
+             spec:\n  testInterval: 60\n  tcp: {{host: localhost, port: 1}}\n{more}---\n"
+        )
+    }
+
+    fn all_of(files: &[(&str, String)]) -> Collection {
+        let texts: Vec<ParsedText> = files.iter().map(|(source, text)| parse_documents(text, source)).collect();
+        collect(texts.iter())
+    }
+
+    #[test]
+    fn of_twins_the_first_holds_and_the_second_is_told_where_it_is() {
+        let twins = all_of(&[("a.yaml", check("web", "")), ("b.yaml", check("web", "  suspend: true\n"))]);
+        assert_eq!(twins.checks.len(), 1);
+        assert!(!twins.checks[0].spec.as_ref().unwrap().suspend);
+        let problem = twins.problems[0].to_string();
+        let wanted = "b.yaml:1: HealthCheck default/web: metadata.name: is declared already in a.yaml:1; this one is";
+        assert!(problem.starts_with(wanted), "{problem}");
+    }
+
+    #[test]
+    fn a_circle_of_dependencies_is_refused_with_each_of_its_files() {
+        let circle = all_of(&[
+            ("a.yaml", check("a", "  dependsOn: [b]\n")),
+            ("b.yaml", check("b", "  dependsOn: [a]\n")),
+            ("c.yaml", check("c", "  dependsOn: [a]\n")),
+        ]);
+        let refused: Vec<bool> = circle.checks.iter().map(|check| check.spec.is_err()).collect();
+        assert_eq!(refused, [true, true, false]);
+        let sources: Vec<_> = circle.problems.iter().map(|problem| problem.source.as_str()).collect();
+        assert_eq!(sources, ["a.yaml", "b.yaml"]);
+        assert_eq!(circle.problems[0].field.as_deref(), Some("spec.dependsOn"));
+    }
+
+    #[test]
+    fn a_secret_of_another_file_answers_in_the_same_namespace_only() {
+        let wants = check("web", "").replace(
+            "  tcp: {host: localhost, port: 1}\n",
+            "  http:\n    url: http://localhost\n    bearerToken: {valueFrom: {secretKeyRef: {name: s, key: k}}}\n",
+        );
+        let secret = |namespace: &str| {
+            format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: {namespace}}}\nstringData: {{k: v}}\n"
+            )
+        };
+        let here = all_of(&[("a.yaml", wants.clone()), ("s.yaml", secret("default"))]);
+        assert!(here.checks[0].spec.is_ok() && here.missing.is_empty());
+        let elsewhere = all_of(&[("a.yaml", wants), ("s.yaml", secret("other"))]);
+        assert_eq!(elsewhere.checks[0].spec.as_ref().unwrap_err().reason, Reason::CredentialsUnavailable);
+        assert!(elsewhere.missing[0].to_string().starts_with("a.yaml:1: HealthCheck default/web: "));
     }
 }

@@ -1,6 +1,6 @@
 //! Where a server listens, as the user writes it: `:port`, `host:port` or `[v6]:port`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +23,13 @@ impl FromStr for BindAddress {
         let port = port.parse().map_err(|_| format!("its port is not a number from 0 to 65535; {FORMS}"))?;
         let host = match host.strip_prefix('[') {
             Some(rest) => rest.strip_suffix(']').ok_or_else(|| format!("a bracket is not closed; {FORMS}"))?,
-            None if host.contains(':') => return Err(format!("an IPv6 address needs brackets: write [{host}]:{port}")),
+            None if host.parse::<Ipv6Addr>().is_ok() => {
+                return Err(format!("an IPv6 address needs brackets: write [{host}]:{port}"));
+            }
             None => host,
         };
-        if host.chars().any(|c| c.is_whitespace() || c == '/' || c == '[' || c == ']') {
+        let literal = host.parse::<Ipv6Addr>().is_ok();
+        if !literal && host.chars().any(|c| c.is_whitespace() || "/[]:".contains(c)) {
             return Err(format!("its host is not a name or an address; {FORMS}"));
         }
         Ok(Self { host: (!host.is_empty()).then(|| host.to_owned()), port })

@@ -93,7 +93,7 @@ pub(crate) struct ValidateArgs {
 #[command(after_help = "\
 Targets:
   http://host/path   https://host/path   ws://host/path      wss://host/path
-  tcp://host:port    tls://host:port     udp://host:port?send=ping&expect=pong
+  tcp://host:port    tls://host:port     udp://host:port
   grpc://host:port/service               grpcs://host:port/service
   dns://server/name?type=A               dns:///name (the system's servers)
   icmp://host

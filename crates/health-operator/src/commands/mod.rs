@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::{cli::Command, wiring};
 
 mod completions;
+mod crds;
 mod load;
 mod probe;
 mod validate;
@@ -19,8 +20,7 @@ pub(crate) fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Completions(arguments) => completions::print(&arguments),
-        Command::Crds | Command::NotifyTest(_) => {
-            anyhow::bail!("this build cannot do that")
-        }
+        Command::Crds => crds::print(),
+        Command::NotifyTest(_) => anyhow::bail!("this build cannot send notifications"),
     }
 }

@@ -79,12 +79,13 @@ fn for_people(collection: &Collection, warnings: &[Problem], files: usize) -> St
     for warning in warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
-    let Collection { checks, problems, materials, .. } = collection;
+    let Collection { checks, rules, problems, materials, missing: _, ignored: _ } = collection;
     let _ = writeln!(
         text,
-        "{}, {}, {}: {}, {}",
+        "{}, {}, {}, {}: {}, {}",
         many(files, "file"),
         many(checks.len(), "check"),
+        many(rules.len(), "rule"),
         many(*materials, "Secret or ConfigMap"),
         many(problems.len(), "error"),
         many(warnings.len(), "warning"),
@@ -97,6 +98,7 @@ fn for_programs(collection: &Collection, warnings: &[Problem], files: usize) -> 
         "valid": collection.problems.is_empty(),
         "files": files,
         "checks": collection.checks.len(),
+        "rules": collection.rules.len(),
         "errors": collection.problems.iter().map(entry).collect::<Vec<_>>(),
         "warnings": warnings.iter().map(entry).collect::<Vec<_>>(),
     })

@@ -5,9 +5,9 @@
 
 mod advice;
 mod report;
-mod target;
 
 use std::{
+    collections::BTreeMap,
     io::{IsTerminal, stdout},
     process::ExitCode,
     sync::Arc,
@@ -15,9 +15,10 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
-use health_manifests::{Problem, from_object};
+use health_manifests::{DEFAULT_NAMESPACE, Problem, check_from_target};
 use health_model::{
-    CheckDefinition, CheckSpec, CheckView, Outcome, Probe, ProbeRequest, Prober, ReasonClass, SpecProblem, Standing,
+    CheckDefinition, CheckId, CheckMeta, CheckSpec, CheckView, Outcome, Probe, ProbeRequest, Prober, ReasonClass,
+    SpecProblem, Standing,
 };
 use health_probes::Probes;
 use jiff::Timestamp;
@@ -82,13 +83,9 @@ struct Questions {
 
 fn gather(arguments: &ProbeArgs) -> anyhow::Result<Questions> {
     let Some(file) = &arguments.file else {
-        let target = arguments.target.as_deref().unwrap_or_default();
-        let manifest = target::manifest(target).map_err(anyhow::Error::msg)?;
-        let text = from_object(&manifest);
-        return match text.problems.first() {
-            Some(problem) => anyhow::bail!("{}", problem.sentence()),
-            None => Ok(Questions { checks: collect(std::iter::once(&text)).checks, problems: Vec::new() }),
-        };
+        let spec = check_from_target(arguments.target.as_deref().unwrap_or_default());
+        let spec = spec.map_err(|problem| anyhow::Error::msg(problem.sentence()))?;
+        return Ok(Questions { checks: vec![unnamed(spec)], problems: Vec::new() });
     };
     let Loaded { mut texts, unreadable } = load(std::slice::from_ref(file));
     let mut collection = collect(texts.iter());
@@ -104,6 +101,13 @@ fn gather(arguments: &ProbeArgs) -> anyhow::Result<Questions> {
         anyhow::bail!("{} holds no HealthCheck; name a file or folder that does", file.display());
     }
     Ok(Questions { checks: collection.checks, problems })
+}
+
+/// The check of a TARGET, under a name that says so.
+fn unnamed(spec: CheckSpec) -> CheckDefinition {
+    let id = CheckId::new(DEFAULT_NAMESPACE, "probe");
+    let meta = CheckMeta { id, labels: BTreeMap::new(), created: None, generation: 0, uid: None };
+    CheckDefinition { meta, spec: Ok(Arc::new(spec)) }
 }
 
 fn concerns(problem: &Problem, check: &CheckDefinition) -> bool {
