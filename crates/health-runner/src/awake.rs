@@ -1,6 +1,7 @@
 //! A clock that stands still while our process does, so that our own pauses never make a check look neglected.
 
 use std::{
+    sync::Weak,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -42,11 +43,12 @@ impl AwakeClock {
         self.awake.store(awake, Ordering::Release);
     }
 
-    /// Winds the clock for ever; to be run as a task and dropped with it.
-    pub(crate) async fn keep_wound(&self) {
-        loop {
+    /// Winds a clock as long as anybody holds it; to be run as a task of its own.
+    pub(crate) async fn keep_wound(clock: Weak<Self>) {
+        while let Some(clock) = clock.upgrade() {
+            clock.wind();
+            drop(clock);
             tokio::time::sleep(WINDING).await;
-            self.wind();
         }
     }
 }

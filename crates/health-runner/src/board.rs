@@ -38,6 +38,10 @@ impl Board {
         Self { state: Mutex::default(), clock }
     }
 
+    pub(crate) fn clock(&self) -> &Arc<AwakeClock> {
+        &self.clock
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,8 +130,8 @@ impl Pen<'_> {
         self.mark(id, None);
     }
 
-    pub(crate) fn note(&mut self, pulse: Pulse, ticked: Duration, probed: Option<Duration>) {
-        self.state.pulse = pulse;
+    pub(crate) fn note(&mut self, pulse: &Pulse, ticked: Duration, probed: Option<Duration>) {
+        self.state.pulse.clone_from(pulse);
         self.state.ticked = ticked;
         self.state.probed = probed;
     }

@@ -7,15 +7,25 @@
 
 mod awake;
 mod board;
+mod declare;
 mod engine;
+mod judge;
+mod launch;
+mod pauses;
+mod places;
 mod pulse;
+mod registry;
 mod row;
+mod running;
 mod settings;
 mod subscription;
+mod timetable;
+mod witness;
 
 pub use board::Board;
 pub use engine::{Engine, EngineHandle, ReportError};
 pub use pulse::{LAG_BOUNDARIES, LagHistogram, Pulse};
 pub use row::{Row, Tally};
-pub use settings::{EngineSettings, WallClock, Witness};
+pub use settings::{EngineSettings, WallClock};
 pub use subscription::{Change, Subscription};
+pub use witness::{TcpWitnesses, Witness, WitnessError};

@@ -1,19 +1,14 @@
 //! What the engine can be told at its start. Plain values; flags and files are read elsewhere.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use health_model::DEFAULT_MAX_BACKOFF;
 use jiff::Timestamp;
 
+use crate::Witness;
+
 /// Reads the wall clock. Only what is shown to people and kept over restarts uses it; the schedule is monotonic.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Somebody near us who should always be reachable: when all of them are not, it is our network that is lost.
-pub trait Witness: Send + Sync + 'static {
-    /// Asks whether our own network is lost, which is so when no witness at all can be reached. The implementation
-    /// bounds its own time; the engine never asks twice at once.
-    fn network_is_lost(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
-}
 
 /// Bounds and habits of the engine.
 #[derive(Clone)]
