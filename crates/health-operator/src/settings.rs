@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use url::Url;
 
-use crate::cli::{BindAddress, NetworkFlags, RunFlags};
+use crate::{
+    cli::{BindAddress, NetworkFlags, RunFlags},
+    kubernetes::{ClusterSettings, StatusSettings},
+};
 
 /// Everything a run needs to know.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ pub(crate) enum Source {
         poll_interval: Duration,
     },
     /// A Kubernetes cluster.
-    Kubernetes,
+    Kubernetes(ClusterSettings),
 }
 
 /// Where servers listen.
@@ -78,6 +81,9 @@ impl From<RunFlags> for Settings {
             manifests,
             manifests_poll_interval,
             state_dir,
+            namespaces,
+            status_write_budget,
+            status_refresh_interval,
             rest_bind_address,
             metrics_bind_address,
             health_probe_bind_address,
@@ -94,7 +100,11 @@ impl From<RunFlags> for Settings {
         } = flags;
         let source = match manifests {
             Some(directory) => Source::Folder { directory, poll_interval: manifests_poll_interval },
-            None => Source::Kubernetes,
+            None => Source::Kubernetes(ClusterSettings {
+                namespaces,
+                status: StatusSettings { budget: status_write_budget.into(), refresh: status_refresh_interval },
+                grace: shutdown_grace,
+            }),
         };
         Self {
             source,

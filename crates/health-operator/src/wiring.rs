@@ -10,10 +10,11 @@ use health_runner::{Board, Engine, EngineHandle, EngineSettings};
 use health_server::{
     HealthState, MetricsState, Readiness, RestState, Telemetry, health_router, metrics_router, rest_router, serve,
 };
+use prometheus_client::collector::Collector;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle, Runtime},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,8 @@ use crate::{
     cli::{NetworkFlags, RunFlags, mistyped_variables},
     folder::{Folder, FolderSeries},
     follow::follow,
-    kubernetes, listen, logging,
+    kubernetes::{self, Cluster},
+    listen, logging,
     memory::{Keeper, StateDir},
     readiness::Parts,
     settings::{EngineBounds, Listen, Settings, Source},
@@ -68,16 +70,19 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
 
     let engine = start_engine(&settings, memory.as_deref(), stop.clone())?;
     let board = engine.board();
-    let (folder, series) = folder(&settings.source);
+    let feed = Feed::prepare(settings.source, &parts).await?;
     let servers_stop = CancellationToken::new();
     let readiness: Arc<dyn Readiness> = Arc::clone(&parts) as Arc<dyn Readiness>;
-    let servers = start_servers(listeners, &engine, readiness, series, &serving, &servers_stop);
+    let servers = start_servers(listeners, &engine, readiness, feed.collector(), &serving, &servers_stop);
     addresses.log();
 
-    match folder {
-        Some(folder) => start_folder(folder, &parts, &engine, &addresses, &stop).await?,
-        None => start_kubernetes(&parts, &engine, &stop).await?,
-    }
+    let feeding = match feed {
+        Feed::Folder(folder) => start_folder(folder, &parts, &engine, &addresses, &stop).await?,
+        Feed::Cluster(cluster) => {
+            let _context = serving.enter();
+            cluster.start(&engine, &parts, &stop)
+        }
+    };
     let follow_stop = CancellationToken::new();
     let keeper = memory.map(|memory| Keeper::new(memory, Instant::now()));
     let following = parts.keep_running("log", follow(Arc::clone(&board), keeper, follow_stop.clone()));
@@ -87,6 +92,10 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
     follow_stop.cancel();
     if following.await.is_err() {
         tracing::error!("what was known last may not have been kept");
+    }
+    for part in feeding {
+        // One that panicked was reported, and failed /healthz, when it did.
+        let _ended = part.await;
     }
     servers_stop.cancel();
     servers.join_all().await;
@@ -149,14 +158,36 @@ fn start_engine(
     Ok(Engine::start(bounds, probes(&settings.network.policy)?, remembered, stop))
 }
 
-fn folder(source: &Source) -> (Option<Folder>, Option<FolderSeries>) {
-    match source {
-        Source::Folder { directory, poll_interval } => {
-            let folder = Folder::new(directory.clone(), *poll_interval);
-            let series = FolderSeries::new(folder.report());
-            (Some(folder), Some(series))
+/// Where checks come from, about to be read.
+enum Feed {
+    Folder(Folder),
+    Cluster(Cluster),
+}
+
+impl Feed {
+    /// Adds the part `source`, which is not ready before the first complete read; nothing is read yet.
+    async fn prepare(source: Source, parts: &Parts) -> anyhow::Result<Self> {
+        Ok(match source {
+            Source::Folder { directory, poll_interval } => {
+                let folder = Folder::new(directory, poll_interval);
+                let report = folder.report();
+                parts.add("source", move || Folder::condition(&report.borrow()));
+                Self::Folder(folder)
+            }
+            Source::Kubernetes(settings) => {
+                let cluster = Cluster::new(kubernetes::connect().await?, settings);
+                parts.add("source", cluster.condition());
+                Self::Cluster(cluster)
+            }
+        })
+    }
+
+    /// What the source counts.
+    fn collector(&self) -> Box<dyn Collector> {
+        match self {
+            Self::Folder(folder) => Box::new(FolderSeries::new(folder.report())),
+            Self::Cluster(cluster) => Box::new(cluster.metrics()),
         }
-        Source::Kubernetes => (None, None),
     }
 }
 
@@ -164,21 +195,23 @@ fn start_servers(
     listeners: Listeners,
     engine: &EngineHandle,
     readiness: Arc<dyn Readiness>,
-    series: Option<FolderSeries>,
+    collector: Box<dyn Collector>,
     serving: &Handle,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let board: Arc<Board> = engine.board();
     let telemetry = Arc::new(Telemetry::default());
-    let collectors = series.into_iter().map(|series| Box::new(series) as _).collect();
     let rest = rest_router(RestState {
         board: Arc::clone(&board),
         heartbeats: Arc::new(engine.clone()),
         telemetry: Arc::clone(&telemetry),
         shutdown: stop.clone(),
     });
-    let metrics =
-        metrics_router(MetricsState { board: Arc::clone(&board), telemetry: Arc::clone(&telemetry), collectors });
+    let metrics = metrics_router(MetricsState {
+        board: Arc::clone(&board),
+        telemetry: Arc::clone(&telemetry),
+        collectors: vec![collector],
+    });
     let health = health_router(HealthState { board, readiness, telemetry });
     let mut servers = JoinSet::new();
     servers.spawn_on(serve(listeners.rest, rest, stop.clone()), serving);
@@ -193,21 +226,11 @@ async fn start_folder(
     engine: &EngineHandle,
     addresses: &announce::Addresses,
     stop: &CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let report = folder.report();
-    parts.add("source", {
-        let report = report.clone();
-        move || Folder::condition(&report.borrow())
-    });
     folder.open(engine).await?;
     announce::folder(&report.borrow(), folder.directory(), addresses);
-    parts.keep_running("folder", folder.follow(engine.clone(), stop.clone()));
-    Ok(())
-}
-
-async fn start_kubernetes(parts: &Parts, engine: &EngineHandle, stop: &CancellationToken) -> anyhow::Result<()> {
-    let _ = parts;
-    kubernetes::run(engine.clone(), stop.clone()).await
+    Ok(vec![parts.keep_running("folder", folder.follow(engine.clone(), stop.clone()))])
 }
 
 async fn wait_for_engine(engine: EngineHandle, grace: Duration) {

@@ -20,6 +20,18 @@ pub(crate) struct RunFlags {
     /// Where what is known is kept over restarts (without a cluster). Absent: nothing is kept.
     #[arg(long, env = "HEALTH_CHECK_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Watch only these namespaces, with Roles in place of a ClusterRole. Absent: all namespaces.
+    #[arg(long, env = "HEALTH_CHECK_NAMESPACES", value_name = "LIST", value_delimiter = ',')]
+    pub(crate) namespaces: Vec<String>,
+    /// Most status writes a second for the whole operator, on average. A turn of a check is written at once and
+    /// charged to the same budget.
+    #[arg(long, env = "HEALTH_CHECK_STATUS_WRITE_BUDGET", value_name = "NUMBER", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) status_write_budget: u32,
+    /// How old lastChecked and responseTime may grow in an object's status, when the budget allows.
+    #[arg(long, env = "HEALTH_CHECK_STATUS_REFRESH_INTERVAL", value_name = "DURATION")]
+    #[arg(default_value = "30s", value_parser = duration::parse)]
+    pub(crate) status_refresh_interval: Duration,
     /// Where /healthchecks, /api/v1 and the page are served (:port, host:port or [v6]:port; port 0 picks one).
     #[arg(long, env = "HEALTH_CHECK_REST_BIND_ADDRESS", value_name = "ADDRESS", default_value = ":8082")]
     pub(crate) rest_bind_address: BindAddress,
