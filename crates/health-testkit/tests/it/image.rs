@@ -150,12 +150,17 @@ fn no_source_includes_a_file_that_the_builder_does_not_get() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
-#[test]
-fn the_binary_asks_only_for_libraries_that_the_base_image_has() {
+/// The operator as the tests' own build made it.
+fn binary() -> PathBuf {
     let beside_the_tests = std::env::current_exe().unwrap();
     let binary = beside_the_tests.parent().and_then(Path::parent).unwrap().join("health-check-operator");
     assert!(binary.is_file(), "{} is missing: build it with `cargo build --workspace`", binary.display());
-    let output = Command::new("readelf").arg("-d").arg(&binary).output();
+    binary
+}
+
+#[test]
+fn the_binary_asks_only_for_libraries_that_the_base_image_has() {
+    let output = Command::new("readelf").arg("-d").arg(binary()).output();
     let output = output.unwrap_or_else(|error| panic!("readelf does not run ({error}): `apt-get install binutils`"));
     let needed: Vec<String> = String::from_utf8(output.stdout)
         .unwrap()
@@ -167,4 +172,41 @@ fn the_binary_asks_only_for_libraries_that_the_base_image_has() {
     let strangers: Vec<&String> =
         needed.iter().filter(|name| !LIBRARIES_OF_THE_BASE.contains(&name.as_str())).collect();
     assert!(strangers.is_empty(), "the base image lacks {strangers:?}");
+}
+
+/// A folder with what the image has: the binary and the libraries it loads, and nothing else at all.
+fn image_as_a_folder() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let loaded = Command::new("ldd").arg(binary()).output().unwrap();
+    let loaded = String::from_utf8(loaded.stdout).unwrap();
+    let libraries = loaded.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from);
+    for file in libraries {
+        let copy = root.path().join(file.strip_prefix("/").unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(&file, copy).unwrap();
+    }
+    fs::copy(binary(), root.path().join("health-check-operator")).unwrap();
+    // As in an image, anybody may read it.
+    fs::set_permissions(root.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    root
+}
+
+#[test]
+fn the_binary_runs_where_there_is_nothing_but_the_base_image() {
+    let root = image_as_a_folder();
+    let is_root = fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0\t"));
+    // Whoever is not root becomes it in a user namespace of their own, where no other user exists.
+    let (program, arguments): (&str, &[&str]) =
+        if is_root { ("chroot", &["--userspec=65532:65532"]) } else { ("unshare", &["--map-root-user", "chroot"]) };
+    let output = Command::new(program)
+        .args(arguments)
+        .arg(root.path())
+        .args(["/health-check-operator", "--version"])
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.starts_with("health-check-operator "), "{said}");
 }

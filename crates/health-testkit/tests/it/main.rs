@@ -9,3 +9,4 @@ mod control_plane;
 mod hygiene;
 mod image;
 mod project;
+mod scripts;
