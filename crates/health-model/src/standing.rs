@@ -135,6 +135,8 @@ impl Standing {
     /// Takes in that the spec itself cannot be probed (`InvalidConfiguration`, `CredentialsUnavailable`).
     pub fn refuse(&mut self, generation: i64, outcome: &Outcome, now: Timestamp) -> Option<Transition> {
         self.observed_generation = generation;
+        // That a spec is wrong is known now; only missing credentials leave open what was restored.
+        self.restored &= outcome.reason.class() == ReasonClass::Ours;
         self.take_word(1, 1, outcome, now)
     }
 

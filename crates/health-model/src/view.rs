@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{CertificateFacts, CheckMeta, CheckSpec, Evidence, Outcome, Phases, ProbeKind, Reason, Severity, Standing, State};
+use crate::{
+    CertificateFacts, CheckMeta, CheckSpec, Evidence, Outcome, Phases, ProbeKind, Reason, Severity, Standing, State,
+};
 
 /// Seconds per phase; an absent phase was not reached.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]

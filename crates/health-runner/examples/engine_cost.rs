@@ -1,7 +1,8 @@
 //! What the engine itself costs per probe: checks whose prober does nothing, paced and flat out.
 //!
 //! `cargo run --release -p health-runner --example engine_cost` prints microseconds of processor time per probe (user
-//! and system, of the whole process), the schedule's lag, and memory per check. Linux only: it reads `/proc`.
+//! and system, of the whole process), the schedule's lag, and memory per check. An argument chooses the lines that
+//! contain it. Linux only: it reads `/proc`.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 #![expect(clippy::unwrap_used, reason = "a measurement that fails should say where")]
 
@@ -74,6 +75,9 @@ fn percentile(after: &LagHistogram, before: &LagHistogram, share: f64) -> f64 {
 }
 
 async fn measure(label: &str, count: u32, interval: Duration, followers: usize) {
+    if std::env::args().nth(1).is_some_and(|wanted| !label.contains(&wanted)) {
+        return;
+    }
     let stop = CancellationToken::new();
     let before_memory = resident_kib();
     let engine = Engine::start(EngineSettings::default(), Arc::new(Nothing), HashMap::new(), stop.clone());
