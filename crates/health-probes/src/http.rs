@@ -1,95 +1,241 @@
-//! `http`: one request over a connection of its own.
+//! `http`: a request on a connection of its own, redirects followed, the answer judged.
+//!
+//! One exchange is connect → (proxy) → TLS → request → head → body; redirects repeat it. What is judged, and in which
+//! order, is in [`judge`]; what is shown of a failure goes through [`redact`] first.
 
-use std::{future::Future, net::SocketAddr, pin::pin, task::Poll};
+mod assertions;
+mod body;
+mod exchange;
+mod judge;
+mod oauth2;
+mod proxy;
+mod redact;
+mod redirect;
+mod request;
+pub(crate) mod tasks;
+mod wire;
 
-use bytes::Bytes;
-use health_model::{Host, HttpProbe, Reason};
-use http_body_util::{BodyExt, Empty};
-use hyper_util::rt::TokioIo;
-
-use crate::{
-    Ask,
-    failure::Failure,
-    trace::{Phase, Trace},
+use std::{
+    fmt,
+    net::SocketAddr,
+    time::{Duration, Instant},
 };
 
-/// Asks once.
+use body::Body;
+use health_model::{Host, HttpAuth, HttpProbe, Sensitive};
+use http::StatusCode;
+use jiff::Timestamp;
+use redact::Redactor;
+use redirect::Hop;
+use url::Url;
+use wire::Answer;
+
+use crate::{Ask, failure::Failure, tls, trace::Trace};
+
+/// How long the body of an answer that has failed already is waited for, as evidence.
+const EVIDENCE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What the HTTP probes of a process share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    tokens: oauth2::Tokens,
+    evaluator: assertions::Evaluator,
+}
+
+/// Asks, follows, judges.
 pub(crate) async fn probe(ask: &Ask<'_>, http: &HttpProbe, trace: &mut Trace) -> Result<String, Failure> {
-    if http.url.scheme() != "http" {
-        return Err(Failure::configuration("https is not supported yet"));
-    }
-    let host = Host::parse(http.url.host_str().ok_or_else(|| Failure::configuration("url: has no host"))?);
-    let port = http.url.port_or_known_default().unwrap_or(80);
-    let stream = ask.connector.tcp(&host, port, ask.family, trace).await?;
-    let peer = trace.remote.unwrap_or(SocketAddr::from(([0, 0, 0, 0], port)));
-    trace.enter(Phase::Processing);
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| Failure::protocol(format!("{peer}: {error}")))?;
-    let mut connection = pin!(connection);
-    let path = &http.url[url::Position::BeforePath..url::Position::AfterQuery];
-    let request = http::Request::builder()
-        .method(http.method.as_str())
-        .uri(path)
-        .header(http::header::HOST, host.to_string())
-        .header(http::header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| Failure::configuration(format!("url: {error}")))?;
-    let mut answer = pin!(sender.send_request(request));
-    let response = std::future::poll_fn(|cx| {
-        if let Poll::Ready(done) = answer.as_mut().poll(cx) {
-            return Poll::Ready(done);
+    let mut seen = Seen { hop: Hop::first(http, request::method(http)?), token: None, answer: None };
+    let errand = Errand { ask, http, looks_at_body: judge::looks_at_body(http) };
+    let result = errand.run(&mut seen, trace).await;
+    result.map_err(|failure| seen.explain(http, failure, trace))
+}
+
+/// One probe: who asks, for what, and whether the body matters.
+struct Errand<'a> {
+    ask: &'a Ask<'a>,
+    http: &'a HttpProbe,
+    looks_at_body: bool,
+}
+
+/// What a probe has come to so far; read when it fails.
+struct Seen {
+    hop: Hop,
+    token: Option<Sensitive>,
+    answer: Option<(http::response::Parts, Body)>,
+}
+
+impl Seen {
+    /// Leaves the evidence in the trace, and takes from the failure what must not be shown.
+    fn explain(self, http: &HttpProbe, failure: Failure, trace: &mut Trace) -> Failure {
+        let redactor = Redactor::of(http, self.token.as_ref().map(Sensitive::expose), &self.hop.cookies);
+        if let Some((head, body)) = &self.answer {
+            trace.headers = redactor.headers(&head.headers);
+            trace.body = (!body.bytes.is_empty()).then(|| redactor.body(&body.bytes));
         }
-        let _ = connection.as_mut().poll(cx);
-        answer.as_mut().poll(cx)
-    })
-    .await
-    .map_err(|error| Failure::protocol(format!("{peer}: {error}")))?;
-    trace.enter(Phase::Transfer);
-    let status = response.status();
-    trace.status_code = Some(status.as_u16());
-    let mut body = response.into_body();
-    let mut kept = Vec::new();
-    while kept.len() < usize::try_from(http.max_body_bytes).unwrap_or(usize::MAX) {
-        let mut frame = pin!(body.frame());
-        let next = std::future::poll_fn(|cx| {
-            let _ = connection.as_mut().poll(cx);
-            frame.as_mut().poll(cx)
-        })
-        .await;
-        match next {
-            Some(Ok(frame)) => kept.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
-            Some(Err(error)) => return Err(Failure::protocol(format!("{peer}: {error}"))),
-            None => break,
+        trace.redact(|line| redactor.text(line));
+        Failure { message: redactor.text(failure.message), ..failure }
+    }
+}
+
+impl Errand<'_> {
+    async fn run(&self, seen: &mut Seen, trace: &mut Trace) -> Result<String, Failure> {
+        let http = self.http;
+        let Answer { head, body: mut wire } = self.followed(seen, trace).await?;
+        let status = head.status;
+        let now = Timestamp::now();
+        let place = Place::of(trace, &seen.hop);
+        if let Err(failure) = judge::head(http, status, &head.headers, &place, now) {
+            let patience = EVIDENCE_PATIENCE.min(self.ask.deadline.saturating_duration_since(Instant::now()) / 2);
+            let skimmed = tokio::time::timeout(patience, body::skim(&mut wire, body::EVIDENCE as u64, trace)).await;
+            seen.answer = Some((head, skimmed.ok().and_then(Result::ok).unwrap_or_default()));
+            trace.leave();
+            return Err(redirected_too_far(http, seen, failure));
         }
-    }
-    trace.leave();
-    let line = status
-        .canonical_reason()
-        .map_or_else(|| status.as_str().to_owned(), |words| format!("{} {words}", status.as_u16()));
-    if status.as_u16() == 429 && !http.expected_status.contains(429) {
-        return Err(Failure::new(Reason::RateLimited, line));
-    }
-    if !http.expected_status.contains(status.as_u16()) {
-        return Err(Failure::new(
-            Reason::UnexpectedStatus,
-            format!("{line}: expected {} from {peer}", http.expected_status),
-        ));
-    }
-    if let Some(search) = &http.search {
-        let found = match &search.matcher {
-            health_model::SearchMatcher::Text(text) => {
-                kept.windows(text.len().max(1)).any(|window| window == text.as_bytes()) || text.is_empty()
-            }
-            health_model::SearchMatcher::Expression(pattern) => pattern.is_match(&kept),
+        let body = if self.looks_at_body {
+            Box::pin(body::read(wire, &head.headers, http.max_body_bytes, trace)).await
+        } else {
+            body::skim(&mut wire, http.max_body_bytes, trace).await
         };
-        if found == search.absent {
-            return Err(Failure::new(
-                Reason::ContentMismatch,
-                format!("{line}: searchFor {:?} did not hold", search.used()),
-            ));
+        let (body, broken) = match body {
+            Ok(body) => (body, None),
+            Err(failure) => (Body::default(), Some(failure)),
+        };
+        let (head, body) = &*seen.answer.insert((head, body));
+        let in_line =
+            |failure: Failure| Failure { message: format!("{}: {}", status_line(status), failure.message), ..failure };
+        if let Some(failure) = broken {
+            return Err(in_line(failure));
+        }
+        trace.leave();
+        if self.looks_at_body {
+            judge::body(http, status, body, &place)?;
+        }
+        if !http.expected_json.is_empty() || !http.assertions.is_empty() {
+            Box::pin(self.documents(head, body, &place, trace)).await?;
+        }
+        tls::check_expiry(trace, http.certificate_expiry_days, now).map_err(in_line)?;
+        Ok(status_line(status))
+    }
+
+    /// JSON expectations and assertions.
+    async fn documents(
+        &self,
+        head: &http::response::Parts,
+        body: &Body,
+        place: &Place,
+        trace: &Trace,
+    ) -> Result<(), Failure> {
+        let document = serde_json::from_slice::<serde_json::Value>(&body.bytes);
+        let document = document.map_err(|error| match body.bytes.as_slice() {
+            [] => "the body is empty".to_owned(),
+            _ => format!("the body is none ({error})"),
+        });
+        let document = document.as_ref().map_err(String::as_str);
+        judge::json(&self.http.expected_json, head.status, document, place)?;
+        let subject = assertions::Subject {
+            status: head.status,
+            headers: &head.headers,
+            body: &body.bytes,
+            json: document.ok(),
+            latency: trace.elapsed(),
+            certificate: trace.certificate.as_deref(),
+            now: Timestamp::now(),
+        };
+        self.ask.http.evaluator.judge(&self.http.assertions, &subject, place).await
+    }
+
+    /// The last of the exchanges: no redirect, or one that is not to be followed.
+    async fn followed(&self, seen: &mut Seen, trace: &mut Trace) -> Result<Answer, Failure> {
+        loop {
+            let answer = self.authenticated(seen, trace).await?;
+            let status = answer.head.status;
+            trace.status_code = Some(status.as_u16());
+            if !self.http.follow_redirects {
+                return Ok(answer);
+            }
+            let Some(next) = seen.hop.next(self.http, status, &answer.head.headers)? else { return Ok(answer) };
+            let place = Place::of(trace, &seen.hop);
+            trace.note(format!("{} from {place}, redirected to {}", status_line(status), origin(&next.url)));
+            seen.hop = next;
         }
     }
-    Ok(line)
+
+    /// One exchange; with OAuth 2, a token that is refused is replaced once.
+    async fn authenticated(&self, seen: &mut Seen, trace: &mut Trace) -> Result<Answer, Failure> {
+        let Some(HttpAuth::OAuth2(oauth)) = self.http.auth.as_ref().filter(|_| seen.hop.own_origin) else {
+            return self.exchange(&seen.hop, None, trace).await;
+        };
+        let client = oauth2::Client { ask: self.ask, oauth, tls: &self.http.tls };
+        let tokens = &self.ask.http.tokens;
+        let token = Box::pin(tokens.get(&client, None, trace)).await?;
+        seen.token = Some(token.clone());
+        let answer = self.exchange(&seen.hop, Some(token.expose()), trace).await?;
+        if answer.head.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        drop(answer);
+        trace.note("401 Unauthorized: asking for a fresh token");
+        let token = Box::pin(tokens.get(&client, Some(&token), trace)).await?;
+        seen.token = Some(token.clone());
+        self.exchange(&seen.hop, Some(token.expose()), trace).await
+    }
+}
+
+/// A status that was expected, but came before a redirect that was followed.
+fn redirected_too_far(http: &HttpProbe, seen: &Seen, failure: Failure) -> Failure {
+    let expects_redirect = [301, 302, 303, 307, 308].into_iter().any(|code| http.expected_status.contains(code));
+    if seen.hop.redirects > 0 && expects_redirect {
+        let message = format!("{} (after a redirect: set followRedirects to false to judge that)", failure.message);
+        return Failure { message, ..failure };
+    }
+    failure
+}
+
+/// Who answered, for the line that says so; written only when something is to be said.
+struct Place {
+    remote: Option<SocketAddr>,
+    redirected: Option<(u32, String)>,
+}
+
+impl Place {
+    fn of(trace: &Trace, hop: &Hop) -> Self {
+        Self { remote: trace.remote, redirected: (hop.redirects > 0).then(|| (hop.redirects, origin(&hop.url))) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.remote {
+            Some(remote) => write!(f, "{remote}")?,
+            None => f.write_str("nobody")?,
+        }
+        match &self.redirected {
+            None => Ok(()),
+            Some((1, origin)) => write!(f, " ({origin}, after a redirect)"),
+            Some((count, origin)) => write!(f, " ({origin}, after {count} redirects)"),
+        }
+    }
+}
+
+/// Scheme, host and port: as much of a URL as is shown of one that a peer made.
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// The host of a URL, ready to be dialled.
+fn host_of(url: &Url) -> Result<Host, Failure> {
+    match url.host() {
+        Some(url::Host::Domain(name)) => Ok(Host::Name(name.to_owned())),
+        Some(url::Host::Ipv4(address)) => Ok(Host::Address(address.into())),
+        Some(url::Host::Ipv6(address)) => Ok(Host::Address(address.into())),
+        None => Err(Failure::configuration("url: has no host")),
+    }
+}
+
+/// `200 OK`, as every response text begins.
+fn status_line(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(words) => format!("{} {words}", status.as_str()),
+        None => status.as_str().to_owned(),
+    }
 }

@@ -49,7 +49,14 @@ pub enum ProbesError {}
 /// Asks targets by every protocol there is.
 #[derive(Clone, Debug)]
 pub struct Probes {
-    connector: Arc<Connector>,
+    shared: Arc<Shared>,
+}
+
+/// The caches and bounds that all probes of a process share.
+#[derive(Debug)]
+struct Shared {
+    connector: Connector,
+    http: http::Shared,
 }
 
 /// One run of one probe: what every protocol is handed.
@@ -60,6 +67,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) spec: &'a CheckSpec,
     /// The family this run is bound to.
     pub(crate) family: Family,
+    /// What HTTP probes share.
+    pub(crate) http: &'a http::Shared,
     /// When the run is dropped; for protocols whose verdict is spoken just before (a loss, say).
     pub(crate) deadline: Instant,
 }
@@ -71,28 +80,30 @@ impl Probes {
     /// When what they share cannot be had.
     pub fn new(settings: ProbesSettings) -> Result<Self, ProbesError> {
         let ProbesSettings { address_policy, resolver } = settings;
-        Ok(Self { connector: Arc::new(Connector::new(ConnectSettings { address_policy, resolver })) })
+        let connector = Connector::new(ConnectSettings { address_policy, resolver });
+        Ok(Self { shared: Arc::new(Shared { connector, http: http::Shared::default() }) })
     }
 }
 
 impl Prober for Probes {
     fn probe(&self, request: ProbeRequest) -> ProbeFuture {
-        let connector = Arc::clone(&self.connector);
+        let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             let ProbeRequest { id: _, spec, deadline } = request;
-            let ask = |family| Ask { connector: &connector, spec: &spec, family, deadline };
+            let Shared { connector, http } = &*shared;
+            let ask = |family| Ask { connector, spec: &spec, family, http, deadline };
             match Family::runs(spec.ip_family) {
-                [family] => run(&ask(*family), deadline).await,
-                families => both(families, &ask, deadline).await,
+                [family] => run(&ask(*family)).await,
+                families => Box::pin(both(families, &ask)).await,
             }
         })
     }
 }
 
 /// Each family is asked, at once and by the same deadline; the first that fails speaks for the check.
-async fn both<'a>(families: &[Family], ask: &impl Fn(Family) -> Ask<'a>, deadline: Instant) -> Outcome {
+async fn both<'a>(families: &[Family], ask: &impl Fn(Family) -> Ask<'a>) -> Outcome {
     let runs = families.iter().map(|&family| async move {
-        let outcome = Box::pin(run(&ask(family), deadline)).await;
+        let outcome = Box::pin(run(&ask(family))).await;
         (family, outcome)
     });
     let mut outcomes = futures::future::join_all(runs).await;
@@ -107,9 +118,9 @@ async fn both<'a>(families: &[Family], ask: &impl Fn(Family) -> Ask<'a>, deadlin
 }
 
 /// One run under its deadline.
-async fn run(ask: &Ask<'_>, deadline: Instant) -> Outcome {
+async fn run(ask: &Ask<'_>) -> Outcome {
     let mut trace = Trace::start();
-    let result = tokio::time::timeout_at(deadline.into(), dispatch(ask, &mut trace)).await;
+    let result = tokio::time::timeout_at(ask.deadline.into(), dispatch(ask, &mut trace)).await;
     let result = result.unwrap_or_else(|_| Err(Failure::timeout()));
     let result = result.and_then(|response| fast_enough(ask, &trace, response));
     trace.finish(result)

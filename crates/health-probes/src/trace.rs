@@ -80,9 +80,13 @@ impl Trace {
 
     /// Enters a phase, ending the one before it.
     pub fn enter(&mut self, phase: Phase) {
-        let now = Instant::now();
-        self.close(now);
-        self.running = Some((phase, now));
+        self.enter_at(phase, Instant::now());
+    }
+
+    /// Enters a phase that began at this moment, ending the one before it then.
+    pub fn enter_at(&mut self, phase: Phase, since: Instant) {
+        self.close(since);
+        self.running = Some((phase, since));
     }
 
     /// Ends the phase that runs, if one does.
@@ -130,6 +134,13 @@ impl Trace {
     pub fn note(&mut self, line: impl Into<String>) {
         if self.attempts.len() < MOST_ATTEMPTS {
             self.attempts.push(line.into());
+        }
+    }
+
+    /// Takes from the lines kept what must not be shown.
+    pub fn redact(&mut self, redacted: impl Fn(String) -> String) {
+        for line in &mut self.attempts {
+            *line = redacted(std::mem::take(line));
         }
     }
 
