@@ -3,7 +3,7 @@
 use health_model::{BasicCredentials, Channel, EmailTls, Sensitive, SlackWebhook, Texts};
 use url::Url;
 
-use super::{Conversion, value::Read};
+use super::{Conversion, url::UrlShape, value::Read};
 use crate::{
     material::MaterialKind,
     path::FieldPath,
@@ -84,7 +84,7 @@ impl Conversion<'_> {
     /// Reads the address of a provider: shown nowhere as a secret, so it may hold no credentials.
     fn provider_url(&mut self, path: &FieldPath<'_>, url: Option<&UrlText>, default: &str) -> Option<Url> {
         let text = url.map_or(default, |url| url.0.as_str());
-        let (url, user_info) = self.url(path, text, &["http", "https"])?;
+        let (url, user_info) = self.url(path, text, UrlShape::PAGE)?;
         if user_info.is_some() {
             self.fault(path, "holds user info", "remove it: it cannot be sent there");
         }

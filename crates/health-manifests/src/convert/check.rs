@@ -3,11 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use health_model::{
-    CheckSpec, IpFamily, MaintenanceWindow, Probe, ProbeKind, RecurringWindow, Severity, default_timeout,
+    CheckSpec, IpFamily, MaintenanceWindow, Probe, ProbeKind, RecurringWindow, Severity, WindowError, default_timeout,
 };
 use jiff::Timestamp;
 
-use super::{Conversion, duration::Bounds, http::Beside, url::without_user_info};
+use super::{
+    Conversion,
+    duration::Bounds,
+    http::Beside,
+    url::{UrlShape, without_user_info},
+};
 use crate::{
     path::FieldPath,
     resource::{
@@ -23,6 +28,8 @@ use crate::{
         websocket::WebSocket,
     },
 };
+
+const CRON_REMEDY: &str = "write minute, hour, day of month, month and day of week, as in \"0 3 * * 0\"";
 
 impl Conversion<'_> {
     /// Reads the spec of a check with this name.
@@ -90,12 +97,8 @@ impl Conversion<'_> {
         let window = match (schedule, duration, start, end) {
             (Some(schedule), Some(duration), None, None) => {
                 if schedule.split_whitespace().count() != 5 {
-                    let remedy = "write minute, hour, day of month, month and day of week, as in \"0 3 * * 0\"";
-                    self.fault_showing(
-                        path.key("schedule"),
-                        schedule,
-                        ("is no cron expression of five fields", remedy),
-                    );
+                    let message = "is no cron expression of five fields";
+                    self.fault_showing(path.key("schedule"), format_args!("{schedule:?}"), (message, CRON_REMEDY));
                     return None;
                 }
                 let duration = self.duration(path.key("duration"), duration, Bounds::POSITIVE)?;
@@ -111,7 +114,22 @@ impl Conversion<'_> {
                 return None;
             }
         };
-        window.map_err(|error| self.fault(path, error.to_string(), "mend it")).ok()
+        window.map_err(|error| self.window_refused(path, error)).ok()
+    }
+
+    fn window_refused(&mut self, path: &FieldPath<'_>, error: WindowError) {
+        match error {
+            WindowError::Schedule(schedule, why) => {
+                let message = format!("is no cron expression of five fields ({})", why.trim_end_matches('.'));
+                self.fault_showing(path.key("schedule"), format_args!("{schedule:?}"), (message, CRON_REMEDY));
+            }
+            WindowError::TimeZone(zone) => {
+                let said = ("is not in the time zone database", "write one like \"Europe/Zurich\" or \"UTC\"");
+                self.fault_showing(path.key("timeZone"), format_args!("{zone:?}"), said);
+            }
+            WindowError::Order => self.fault(path, "ends before it starts", "put end after start"),
+            WindowError::Duration => self.fault(path.key("duration"), "is nothing", "write a duration such as \"2h\""),
+        }
     }
 
     fn instant(&mut self, path: &FieldPath<'_>, text: &str) -> Option<Timestamp> {
@@ -124,7 +142,7 @@ impl Conversion<'_> {
     }
 
     fn runbook(&mut self, path: &FieldPath<'_>, text: &str) -> Option<String> {
-        self.url(path, text, &["http", "https"]).map(|(url, _)| url.to_string())
+        self.url(path, text, UrlShape::PAGE).map(|(url, _)| url.to_string())
     }
 
     fn probe(&mut self, root: &FieldPath<'_>, spec: &HealthCheckSpec, interval: Option<Duration>) -> Option<Probe> {

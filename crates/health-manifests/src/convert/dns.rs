@@ -2,7 +2,7 @@
 
 use health_model::{DnsProbe, DnsServer, DnsTransport, Host};
 
-use super::{Conversion, tcp::is_name, tcp::transpose, tls::TlsUse};
+use super::{Conversion, tcp::is_name, tcp::transpose, tls::TlsUse, url::UrlShape};
 use crate::{
     path::FieldPath,
     resource::dns::{Dns, DnsTransportSpec, RcodeSpec, RecordTypeSpec},
@@ -34,7 +34,7 @@ impl Conversion<'_> {
         };
         let answer_expression =
             answer_expression.as_deref().map(|text| self.pattern(&path.key("answerExpression"), text));
-        let tls = self.tls(&path.key("tls"), tls.as_ref(), TlsUse::ByScheme);
+        let tls = self.tls(&path.key("tls"), tls.as_ref(), TlsUse::Scheme);
         Some(DnsProbe {
             name: good_name.then(|| name.clone())?,
             record_type: record_type.unwrap_or(RecordTypeSpec::A).as_str().to_owned(),
@@ -53,7 +53,7 @@ impl Conversion<'_> {
                 self.fault(path, "is a URL", "write host:port, or set transport to Https");
                 return None;
             }
-            return self.url(path, text, &["https"]).map(|(url, _)| DnsServer::Url(url));
+            return self.url(path, text, UrlShape::PAGE).map(|(url, _)| DnsServer::Url(url));
         }
         let (host, port) = self.host_and_port(path, text)?;
         Some(DnsServer::Address { host, port })

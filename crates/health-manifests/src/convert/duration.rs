@@ -39,25 +39,23 @@ impl Conversion<'_> {
         value: &NumberOrText,
         bounds: Bounds,
     ) -> Option<Duration> {
-        let Some(duration) = read(value, bounds.unit) else {
-            let word = match bounds.unit {
+        let duration = read(value, bounds.unit).filter(|duration| *duration >= bounds.least);
+        if duration.is_none() {
+            let unit = match bounds.unit {
                 Unit::Seconds => "whole seconds (60)",
                 Unit::Minutes => "whole minutes (5)",
             };
-            let remedy = format!("write {word} or a duration such as \"500ms\", \"1m30s\", \"1h\"");
-            self.fault_showing(path, value, ("is no duration", remedy));
-            return None;
-        };
-        if duration < bounds.least {
-            let remedy = format!("write at least {}ms", bounds.least.as_millis());
-            self.fault_showing(path, value, ("is too short", remedy));
+            let remedy = format!("write {unit} or a duration such as \"500ms\", \"1m30s\", \"1h\"");
+            let short = bounds.least >= Bounds::INTERVAL.least;
+            let message = if short { "is no duration of at least 100ms" } else { "is no duration" };
+            self.fault_showing(path, value, (message, remedy));
             return None;
         }
-        if duration > LONGEST {
+        if duration.is_some_and(|duration| duration > LONGEST) {
             self.fault_showing(path, value, ("is too long", "write at most 366d"));
             return None;
         }
-        Some(duration)
+        duration
     }
 }
 

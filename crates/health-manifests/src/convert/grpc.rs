@@ -21,7 +21,7 @@ impl Conversion<'_> {
             }
         }
         let metadata = self.headers(&path.key("metadata"), metadata);
-        let tls = self.tls(&path.key("tls"), tls.as_ref(), TlsUse::BySwitch);
+        let tls = self.tls(&path.key("tls"), tls.as_ref(), TlsUse::Switch);
         let certificate_expiry_days = self.ssl_check(ssl_check.as_ref(), beside);
         let tls = tls?.0;
         self.ssl_check_needs_tls(path, certificate_expiry_days, &tls);

@@ -1,11 +1,11 @@
 //! `http`, in both published shapes.
 
 use health_model::{
-    Assertion, CelExpression, HeaderExpectation, HeaderRule, HttpAuth, HttpProbe, HttpProxy, HttpVersion,
-    JsonExpectation, JsonPath, JsonRule, Search, SearchMatcher, StatusSet,
+    Assertion, HeaderExpectation, HeaderRule, HttpAuth, HttpProbe, HttpProxy, HttpVersion, JsonExpectation, JsonRule,
+    Search, SearchMatcher, StatusSet,
 };
 
-use super::{Conversion, tcp::transpose, tls::TlsUse, value::is_token_byte};
+use super::{Conversion, tcp::transpose, tls::TlsUse, url::UrlShape, value::is_token_byte};
 use crate::{
     path::FieldPath,
     resource::{
@@ -25,7 +25,7 @@ pub(crate) struct Beside<'a> {
 impl Conversion<'_> {
     /// Reads the section.
     pub(crate) fn http(&mut self, path: &FieldPath<'_>, http: &Http, beside: Beside<'_>) -> Option<HttpProbe> {
-        let url = self.url(&path.key("url"), &http.url.0, &["http", "https"]);
+        let url = self.url(&path.key("url"), &http.url.0, UrlShape::HTTP);
         let method = self.method(&path.key("method"), http.method.as_deref());
         let headers = self.headers(&path.key("headers"), &http.headers);
         let body = self.body(path, http);
@@ -36,7 +36,7 @@ impl Conversion<'_> {
         let expected_json = self.each(&path.key("expectedJson"), &http.expected_json, Self::expected_json);
         let assertions = self.each(&path.key("assertions"), &http.assertions, Self::assertion);
         let proxy = http.proxy_url.as_ref().map(|url| self.proxy(&path.key("proxyUrl"), url));
-        let tls = self.tls(&path.key("tls"), http.tls.as_ref(), TlsUse::ByScheme);
+        let tls = self.tls(&path.key("tls"), http.tls.as_ref(), TlsUse::Scheme);
         let certificate_expiry_days = self.ssl_check(http.ssl_check.as_ref(), beside.ssl_check);
         let (url, user_info) = url?;
         let version = self.version(path, http.http_version, url.scheme());
@@ -109,7 +109,7 @@ impl Conversion<'_> {
 
     fn oauth2(&mut self, path: &FieldPath<'_>, oauth2: &OAuth2) -> Option<HttpAuth> {
         let OAuth2 { token_url, client_id, client_secret, scopes } = oauth2;
-        let token_url = self.url(&path.key("tokenUrl"), &token_url.0, &["http", "https"]);
+        let token_url = self.url(&path.key("tokenUrl"), &token_url.0, UrlShape::PAGE);
         let client_id = self.sensitive(&path.key("clientId"), client_id);
         let client_secret = self.sensitive(&path.key("clientSecret"), client_secret);
         let (token_url, user_info) = token_url?;
@@ -197,19 +197,18 @@ impl Conversion<'_> {
                 None
             }
         };
-        let query = self.compiled(&path.key("path"), query, JsonPath::new(query), "JSONPath")?;
+        let query = self.json_path(&path.key("path"), query)?;
         Some(JsonExpectation { path: query, rule: rule? })
     }
 
     fn assertion(&mut self, path: &FieldPath<'_>, assertion: &AssertionSpec) -> Option<Assertion> {
         let AssertionSpec { expression, message } = assertion;
-        let compiled = CelExpression::new(expression);
-        let expression = self.compiled(&path.key("expression"), expression, compiled, "CEL expression")?;
+        let expression = self.cel(&path.key("expression"), expression)?;
         Some(Assertion { expression, message: message.clone() })
     }
 
     fn proxy(&mut self, path: &FieldPath<'_>, url: &SecretText) -> Option<HttpProxy> {
-        let (url, credentials) = self.url(path, &url.0, &["http", "https"])?;
+        let (url, credentials) = self.url(path, &url.0, UrlShape::PROXY)?;
         Some(HttpProxy { url, credentials })
     }
 

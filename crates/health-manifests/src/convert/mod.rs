@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod dns;
 pub(crate) mod duration;
 pub(crate) mod escape;
+pub(crate) mod expression;
 pub(crate) mod grpc;
 pub(crate) mod heartbeat;
 pub(crate) mod http;

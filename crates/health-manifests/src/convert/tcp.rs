@@ -1,6 +1,6 @@
 //! `tcp`.
 
-use health_model::{DialogueStep, Host, Pattern, TcpProbe};
+use health_model::{DialogueStep, Host, TcpProbe};
 
 use super::{Conversion, escape::unescape, tls::TlsUse};
 use crate::{
@@ -30,7 +30,7 @@ impl Conversion<'_> {
             self.fault(path, "cannot both be refused and talk", remedy);
         }
         let dialogue = self.dialogue(&path.key("dialogue"), dialogue);
-        let tls = self.tls(&path.key("tls"), tls.as_ref(), TlsUse::BySwitchOrStartTls);
+        let tls = self.tls(&path.key("tls"), tls.as_ref(), TlsUse::SwitchOrStartTls);
         let days = self.ssl_check(ssl_check.as_ref(), outer_ssl);
         let (tls, start_tls) = tls?;
         self.ssl_check_needs_tls(path, days, &tls);
@@ -101,35 +101,6 @@ impl Conversion<'_> {
             .ok()
     }
 
-    /// Compiles a regular expression that is searched in a dialogue.
-    pub(crate) fn multi_line_pattern(&mut self, path: &FieldPath<'_>, text: &str) -> Option<Pattern> {
-        self.compiled(path, text, Pattern::multi_line(text), "regular expression")
-    }
-
-    /// Compiles a regular expression.
-    pub(crate) fn pattern(&mut self, path: &FieldPath<'_>, text: &str) -> Option<Pattern> {
-        self.compiled(path, text, Pattern::new(text), "regular expression")
-    }
-
-    /// Notes why an expression was refused.
-    pub(crate) fn compiled<T>(
-        &mut self,
-        path: &FieldPath<'_>,
-        text: &str,
-        compiled: Result<T, health_model::ExpressionError>,
-        what: &str,
-    ) -> Option<T> {
-        match compiled {
-            Ok(compiled) => Some(compiled),
-            Err(error) => {
-                let why = last_line(&error.0);
-                let message = format!("is no valid {what} ({why})");
-                self.fault_showing(path, format_args!("{text:?}"), (message, format!("mend the {what}")));
-                None
-            }
-        }
-    }
-
     /// `sslCheck` inside the probe or beside it.
     pub(crate) fn ssl_check(&mut self, inside: Option<&SslCheck>, beside: Option<&SslCheck>) -> Option<u32> {
         if inside.is_some() && beside.is_some() {
@@ -158,12 +129,6 @@ pub(crate) fn transpose<T>(read: Option<Option<T>>) -> Option<Option<T>> {
         Some(Some(value)) => Some(Some(value)),
         None => Some(None),
     }
-}
-
-/// The line that says what is wrong: compilers put a picture above it.
-fn last_line(text: &str) -> String {
-    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 /// A DNS name as resolvers take it: labels of up to 63 letters, digits, hyphens and underscores.

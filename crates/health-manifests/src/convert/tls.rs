@@ -13,11 +13,11 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TlsUse {
     /// The URL's scheme (or the transport) says whether TLS is spoken.
-    ByScheme,
+    Scheme,
     /// `enabled` says it.
-    BySwitch,
+    Switch,
     /// `enabled` or `startTls` says it.
-    BySwitchOrStartTls,
+    SwitchOrStartTls,
 }
 
 impl Conversion<'_> {
@@ -30,13 +30,13 @@ impl Conversion<'_> {
     ) -> Option<(TlsOptions, Option<StartTls>)> {
         let Some(tls) = tls else { return Some((TlsOptions::default(), None)) };
         let Tls { enabled, server_name, ca, client_certificate, insecure_skip_verify, min_version, start_tls } = tls;
-        if start_tls.is_some() && usage != TlsUse::BySwitchOrStartTls {
+        if start_tls.is_some() && usage != TlsUse::SwitchOrStartTls {
             self.fault(path.key("startTls"), "works in tcp only", "remove it");
         }
         if start_tls.is_some() && *enabled == Some(false) {
             self.fault(path.key("enabled"), "is false although startTls asks for TLS", "remove one of the two");
         }
-        if enabled.is_some() && usage == TlsUse::ByScheme {
+        if enabled.is_some() && usage == TlsUse::Scheme {
             self.fault(path.key("enabled"), "has no effect here", "remove it: the address says whether TLS is spoken");
         }
         let ca_pem = match ca {
@@ -82,12 +82,11 @@ impl Conversion<'_> {
     ) -> Option<health_model::ClientCertificate> {
         let ClientCertificate { secret_name } = reference;
         let path = path.key("secretName");
-        let kind = MaterialKind::Secret;
-        let Some(contents) = self.contents(&path, kind, secret_name)? else {
+        let Some(held) = self.held(&path, MaterialKind::Secret, secret_name)? else {
             return Some(health_model::ClientCertificate { certificate_pem: "".into(), key_pem: "".into() });
         };
-        let certificate_pem = self.text(&path, kind, secret_name, "tls.crt", &contents);
-        let key_pem = self.text(&path, kind, secret_name, "tls.key", &contents);
+        let certificate_pem = self.text(&held, "tls.crt");
+        let key_pem = self.text(&held, "tls.key");
         Some(health_model::ClientCertificate { certificate_pem: certificate_pem?.into(), key_pem: key_pem?.into() })
     }
 }

@@ -6,32 +6,62 @@ use url::Url;
 use super::Conversion;
 use crate::path::FieldPath;
 
+/// An address that a field accepts.
+#[derive(Clone, Copy)]
+pub(crate) struct UrlShape {
+    /// The schemes, lower case.
+    schemes: [&'static str; 2],
+    /// One that would do.
+    example: &'static str,
+}
+
+impl UrlShape {
+    /// What an HTTP probe asks.
+    pub(crate) const HTTP: Self = Self { schemes: ["http", "https"], example: "https://example.org/health" };
+    /// A page or an endpoint.
+    pub(crate) const PAGE: Self = Self { schemes: ["http", "https"], example: "https://example.org/path" };
+    /// An HTTP proxy.
+    pub(crate) const PROXY: Self = Self { schemes: ["http", "https"], example: "http://proxy.example.org:3128" };
+    /// A WebSocket.
+    pub(crate) const WEBSOCKET: Self = Self { schemes: ["ws", "wss"], example: "wss://example.org/path" };
+
+    /// Whether a text begins with one of the schemes and a host.
+    fn fits(self, text: &str) -> bool {
+        let Some((scheme, rest)) = text.split_once("://") else { return false };
+        let known = self.schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        known && !rest.is_empty() && !rest.starts_with('/')
+    }
+
+    fn remedy(self) -> String {
+        format!("write one like {}", self.example)
+    }
+}
+
 impl Conversion<'_> {
-    /// Reads an address with one of these schemes and takes the user info out of it.
+    /// Reads an address and takes the user info out of it.
     pub(crate) fn url(
         &mut self,
         path: &FieldPath<'_>,
         text: &str,
-        schemes: &[&str],
+        shape: UrlShape,
     ) -> Option<(Url, Option<BasicCredentials>)> {
-        let shown = without_user_info(text);
-        let wanted = format!("write one like {}://example.org/path", schemes.last().copied().unwrap_or("https"));
+        let shown = format!("{:?}", without_user_info(text));
+        if !shape.fits(text) {
+            let message = format!("is no {} address", shape.schemes.join(" or "));
+            self.fault_showing(path, shown, (message, shape.remedy()));
+            return None;
+        }
         let mut url = match Url::parse(text) {
-            Ok(url) => url,
+            Ok(url) if url.host_str().is_some_and(|host| !host.is_empty()) && url.port() != Some(0) => url,
+            Ok(_) => {
+                self.fault_showing(path, shown, ("names no host or port that can be asked", shape.remedy()));
+                return None;
+            }
             Err(error) => {
-                self.fault_showing(path, shown, (format!("is no address ({error})"), wanted));
+                self.fault_showing(path, shown, (format!("is no address ({error})"), shape.remedy()));
                 return None;
             }
         };
-        if !schemes.contains(&url.scheme()) {
-            let message = format!("is no {} address", schemes.join(" or "));
-            self.fault_showing(path, shown, (message, wanted));
-            return None;
-        }
-        if url.host_str().is_none_or(str::is_empty) || url.port() == Some(0) {
-            self.fault_showing(path, shown, ("names no host or port that can be asked", wanted));
-            return None;
-        }
         let credentials = user_info(&url);
         let _ = url.set_password(None).and_then(|()| url.set_username(""));
         Some((url, credentials))

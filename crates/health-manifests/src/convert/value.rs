@@ -12,6 +12,13 @@ use crate::{
 /// Largest value taken from a Secret or ConfigMap, in bytes.
 const MAX_VALUE_BYTES: usize = 1 << 20;
 
+/// A Secret or ConfigMap that was read.
+pub(crate) struct Held {
+    /// Which field wanted it, and what it is, for people.
+    what: String,
+    contents: KeyValues,
+}
+
 /// What became of a value.
 pub(crate) enum Read {
     /// It is known.
@@ -78,44 +85,37 @@ impl Conversion<'_> {
     /// Reads one key.
     pub(crate) fn key(&mut self, path: &FieldPath<'_>, kind: MaterialKind, reference: &KeyRef) -> Option<Read> {
         let KeyRef { name, key } = reference;
-        let Some(contents) = self.contents(path, kind, name)? else { return Some(Read::Elsewhere) };
-        self.text(path, kind, name, key, &contents)
-            .map(|text| Read::Known(Sensitive::new(without_final_newline(&text))))
+        match self.held(path, kind, name)? {
+            None => Some(Read::Elsewhere),
+            Some(held) => {
+                let text = self.text(&held, key)?;
+                Some(Read::Known(Sensitive::new(without_final_newline(&text))))
+            }
+        }
     }
 
     /// Reads a whole Secret or ConfigMap; `Some(None)` when nothing is read now.
-    pub(crate) fn contents(
-        &mut self,
-        path: &FieldPath<'_>,
-        kind: MaterialKind,
-        name: &str,
-    ) -> Option<Option<KeyValues>> {
-        self.references.insert(Reference { kind, id: ObjectId::new(self.namespace, name) });
+    pub(crate) fn held(&mut self, path: &FieldPath<'_>, kind: MaterialKind, name: &str) -> Option<Option<Held>> {
+        let namespace = self.namespace;
+        self.references.insert(Reference { kind, id: ObjectId::new(namespace, name) });
         let Some(materials) = self.materials else { return Some(None) };
         let read = match kind {
-            MaterialKind::Secret => materials.secret(self.namespace, name),
-            MaterialKind::ConfigMap => materials.config_map(self.namespace, name),
+            MaterialKind::Secret => materials.secret(namespace, name),
+            MaterialKind::ConfigMap => materials.config_map(namespace, name),
         };
+        let what = format!("{path}: {} {namespace}/{name}", kind.as_str());
         match read {
-            Ok(contents) => Some(Some(contents)),
+            Ok(contents) => Some(Some(Held { what, contents })),
             Err(error) => {
-                let (kind, namespace) = (kind.as_str(), self.namespace);
-                self.unavailable.push(format!("{path}: {kind} {namespace}/{name} {error}"));
+                self.unavailable.push(format!("{what} {error}"));
                 None
             }
         }
     }
 
     /// One value out of what was read.
-    pub(crate) fn text(
-        &mut self,
-        path: &FieldPath<'_>,
-        kind: MaterialKind,
-        name: &str,
-        key: &str,
-        contents: &KeyValues,
-    ) -> Option<String> {
-        let what = format!("{path}: {} {}/{name}", kind.as_str(), self.namespace);
+    pub(crate) fn text(&mut self, held: &Held, key: &str) -> Option<String> {
+        let Held { what, contents } = held;
         let problem = match contents.get(key) {
             None => format!("{what} has no key {key:?}"),
             Some(bytes) if bytes.len() > MAX_VALUE_BYTES => format!("{what}, key {key:?} is longer than 1 MiB"),

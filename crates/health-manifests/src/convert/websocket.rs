@@ -2,18 +2,18 @@
 
 use health_model::{HttpAuth, WebSocketProbe};
 
-use super::{Conversion, tcp::transpose, tls::TlsUse};
+use super::{Conversion, tcp::transpose, tls::TlsUse, url::UrlShape};
 use crate::{path::FieldPath, resource::websocket::WebSocket};
 
 impl Conversion<'_> {
     /// Reads the section.
     pub(crate) fn websocket(&mut self, path: &FieldPath<'_>, websocket: &WebSocket) -> Option<WebSocketProbe> {
         let WebSocket { url, headers, send, expect, tls } = websocket;
-        let url = self.url(&path.key("url"), &url.0, &["ws", "wss"]);
+        let url = self.url(&path.key("url"), &url.0, UrlShape::WEBSOCKET);
         let headers = self.headers(&path.key("headers"), headers);
         let send = send.as_deref().map(|text| self.text_message(&path.key("send"), text));
         let expect = expect.as_deref().map(|text| self.multi_line_pattern(&path.key("expect"), text));
-        let tls = self.tls(&path.key("tls"), tls.as_ref(), TlsUse::ByScheme);
+        let tls = self.tls(&path.key("tls"), tls.as_ref(), TlsUse::Scheme);
         let (url, user_info) = url?;
         Some(WebSocketProbe {
             url,

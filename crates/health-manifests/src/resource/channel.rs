@@ -25,7 +25,7 @@ pub struct Webhook {
 }
 
 /// Slack, Mattermost, Rocket.Chat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Slack {
     /// Where to post.
@@ -49,7 +49,7 @@ pub struct Slack {
 }
 
 /// A chat that takes an incoming webhook: Discord, Microsoft Teams, Google Chat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Chat {
     /// Where to post.
@@ -65,7 +65,7 @@ pub struct Chat {
 }
 
 /// Telegram.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Telegram {
     /// The bot's token.
@@ -74,6 +74,7 @@ pub struct Telegram {
     pub chat_id: ValueOrRef,
     /// Address of the API (default https://api.telegram.org).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.matches('^[hH][tT][tT][pP][sS]?://[^/]')").message("is no http or https address; write one like https://example.org/path"))]
     pub api_url: Option<UrlText>,
     /// Message while a check fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,13 +87,14 @@ pub struct Telegram {
 }
 
 /// PagerDuty (Events v2): one incident per check, closed by the resolve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pagerduty {
     /// Integration key.
     pub routing_key: ValueOrRef,
     /// Address of the API (default https://events.pagerduty.com).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.matches('^[hH][tT][tT][pP][sS]?://[^/]')").message("is no http or https address; write one like https://example.org/path"))]
     pub api_url: Option<UrlText>,
     /// Message while a check fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,13 +107,14 @@ pub struct Pagerduty {
 }
 
 /// Opsgenie: one alert per check, closed by the resolve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Opsgenie {
     /// API key.
     pub api_key: ValueOrRef,
     /// Address of the API (default https://api.opsgenie.com).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.matches('^[hH][tT][tT][pP][sS]?://[^/]')").message("is no http or https address; write one like https://example.org/path"))]
     pub api_url: Option<UrlText>,
     /// Message while a check fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,11 +127,12 @@ pub struct Opsgenie {
 }
 
 /// ntfy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ntfy {
     /// The server (default https://ntfy.sh).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.matches('^[hH][tT][tT][pP][sS]?://[^/]')").message("is no http or https address; write one like https://example.org/path"))]
     pub url: Option<UrlText>,
     /// The topic; whoever knows it may read along on a public server.
     pub topic: ValueOrRef,
@@ -146,13 +150,15 @@ pub struct Ntfy {
 }
 
 /// Matrix.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Matrix {
     /// The homeserver's address.
+    #[x_kube(validation = Rule::new("self.matches('^[hH][tT][tT][pP][sS]?://[^/]')").message("is no http or https address; write one like https://example.org/path"))]
     pub homeserver: UrlText,
     /// The room's id, such as `!abc:example.org`.
     #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("self.startsWith('!') || self.startsWith('#')").message("is no room; write its id, as in !abc:example.org"))]
     pub room: String,
     /// Access token.
     pub token: ValueOrRef,
@@ -167,14 +173,16 @@ pub struct Matrix {
 }
 
 /// E-mail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Email {
     /// Recipients.
     #[schemars(length(min = 1, max = 64), inner(length(min = 3, max = 320)))]
+    #[x_kube(validation = Rule::new("self.all(address, address.contains('@'))").message("is no mail address; write one like ops@example.org"))]
     pub to: Vec<String>,
     /// Sender.
     #[schemars(length(min = 3, max = 320))]
+    #[x_kube(validation = Rule::new("self.contains('@')").message("is no mail address; write one like ops@example.org"))]
     pub from: String,
     /// The mail server.
     pub smtp: Smtp,
@@ -195,6 +203,7 @@ pub struct Email {
 pub struct Smtp {
     /// Name or address.
     #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("!self.contains('/')").message("is no host; write a DNS name or an address, without scheme, port or path"))]
     pub host: String,
     /// Port (default 587 with StartTls, 465 with Implicit, 25 with None).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,11 +233,12 @@ pub enum SmtpTls {
 }
 
 /// Alertmanager: posts to `/api/v2/alerts` of all, and refreshes while firing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Alertmanager {
     /// Addresses of every replica.
     #[schemars(length(min = 1, max = 16))]
+    #[x_kube(validation = Rule::new("self.all(url, url.matches('^[hH][tT][tT][pP][sS]?://[^/]'))").message("is no http or https address; write one like https://example.org/path"))]
     pub urls: Vec<UrlText>,
     /// Message while a check fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -255,6 +265,7 @@ pub struct CustomWebhook {
     /// Method (default POST).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^[-!#$%&*+.^_`|~0-9A-Za-z]+$')").message("is no method that can be sent; write GET, HEAD, POST, …"))]
     pub method: Option<String>,
     /// Headers to send.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

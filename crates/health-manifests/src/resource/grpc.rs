@@ -14,6 +14,7 @@ use super::{
 pub struct Grpc {
     /// Name or address.
     #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("!self.contains('/')").message("is no host; write a DNS name or an address, without scheme, port or path"))]
     pub host: String,
     /// Port.
     #[schemars(range(min = 1, max = 65535))]

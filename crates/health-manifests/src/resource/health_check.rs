@@ -89,6 +89,7 @@ pub struct HealthCheckSpec {
     /// What to do when it fails, for people: an http or https address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new("self.matches('^[hH][tT][tT][pP][sS]?://[^/]')").message("is no http or https address; write one like https://example.org/path"))]
     pub runbook_url: Option<String>,
     /// How bad it is when it fails (default critical).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,6 +120,7 @@ pub struct HealthCheckSpec {
     pub heartbeat: Option<Heartbeat>,
     /// Target of an HTTP check as versions up to 0.2 wrote it; `http.url` is the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.matches('^[hH][tT][tT][pP][sS]?://[^/]')").message("is no http or https address; write one like https://example.org/health"))]
     pub url: Option<UrlText>,
     /// What the body must contain; the same as `http.searchFor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -23,6 +23,7 @@ pub struct Http {
     /// Method (default GET).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^[-!#$%&*+.^_`|~0-9A-Za-z]+$')").message("is no method that can be sent; write GET, HEAD, POST, …"))]
     pub method: Option<String>,
     /// Headers to send. `Host` overrides the authority.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -79,6 +80,7 @@ pub struct Http {
     /// Proxy to go through, `http://` or `https://`. User info in it is sent to the proxy and shown nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = Rule::new("self.matches('^[hH][tT][tT][pP][sS]?://[^/]')").message("is no http or https address; write one like http://proxy.example.org:3128"))]
     pub proxy_url: Option<UrlText>,
     /// How TLS is spoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,12 +92,6 @@ pub struct Http {
 
 /// An address in which credentials may stand: its `Debug` shows nothing.
 pub type UrlText = SecretText;
-
-impl Default for SecretText {
-    fn default() -> Self {
-        Self(String::new())
-    }
-}
 
 /// What the body must contain: exactly one of `string` and `expression`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -122,6 +118,7 @@ pub struct SearchFor {
 pub struct ExpectedHeader {
     /// Name, compared without case.
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("self.matches('^[-!#$%&*+.^_`|~0-9A-Za-z]+$')").message("is no header name; use letters, digits and hyphens, as in X-Api-Key"))]
     pub name: String,
     /// Exact value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,10 +168,11 @@ pub struct AssertionSpec {
 }
 
 /// Client credentials for an OAuth 2 server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OAuth2 {
     /// Where tokens are had.
+    #[x_kube(validation = Rule::new("self.matches('^[hH][tT][tT][pP][sS]?://[^/]')").message("is no http or https address; write one like https://example.org/path"))]
     pub token_url: UrlText,
     /// The client's id.
     pub client_id: ValueOrRef,

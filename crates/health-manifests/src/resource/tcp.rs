@@ -1,7 +1,6 @@
 //! `tcp`, and the dialogue it may hold.
 
 use kube::KubeSchema;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tls::{SslCheck, Tls};
@@ -15,10 +14,12 @@ pub struct Tcp {
     /// Name or address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("!self.contains('/')").message("is no host; write a DNS name or an address, without scheme, port or path"))]
     pub host: Option<String>,
     /// IPv4 address; `host` takes one as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("self.matches('^ *[0-9]{1,3}([.][0-9]{1,3}){3} *$')").message("is no IPv4 address; write one like 127.0.0.1, or use host for names and IPv6"))]
     pub ipv4: Option<String>,
     /// Port.
     #[schemars(range(min = 1, max = 65535))]
@@ -39,8 +40,9 @@ pub struct Tcp {
 }
 
 /// One step: `send` first, then wait until `expect` matches.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.send) || has(self.expect)").message("does nothing; give send, expect, or both"))]
 pub struct DialogueStepSpec {
     /// Text to send, with the escapes `\r`, `\n`, `\t`, `\0`, `\\` and `\xNN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,13 +1,15 @@
 //! `tls` and `sslCheck`, wherever a probe can speak TLS.
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::value::ValueOrRef;
 
 /// How TLS is spoken.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.startTls) && has(self.enabled) && !self.enabled)").message("is false although startTls asks for TLS; remove one of the two"))]
 pub struct Tls {
     /// Whether TLS is spoken, in `tcp` and `grpc` (default false). Elsewhere the URL's scheme says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,14 +1,15 @@
 //! `udp`.
 
-use schemars::JsonSchema;
+use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 /// A UDP datagram, and an answer to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Udp {
     /// Name or address.
     #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("!self.contains('/')").message("is no host; write a DNS name or an address, without scheme, port or path"))]
     pub host: String,
     /// Port.
     #[schemars(range(min = 1, max = 65535))]

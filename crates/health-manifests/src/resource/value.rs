@@ -40,7 +40,7 @@ impl fmt::Display for NumberOrText {
 }
 
 /// A text that may be a credential: its `Debug` shows nothing.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
 pub struct SecretText(#[schemars(length(max = 65536))] pub(crate) String);
@@ -96,6 +96,7 @@ pub struct ValueOrRef {
 pub struct NamedValueOrRef {
     /// The name.
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("self.matches('^[-!#$%&*+.^_`|~0-9A-Za-z]+$')").message("is no header name; use letters, digits and hyphens, as in X-Api-Key"))]
     pub name: String,
     /// The value itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
