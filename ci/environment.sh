@@ -26,13 +26,14 @@ check_toolchains() {
   fi
 }
 
-# Compiled dependencies live outside the tree, so that a fresh clone does not compile them again. The key holds what
-# would make them useless; the two newest sets stay, and a set that has grown past 20 GiB is begun afresh.
+# Compiled dependencies live outside the tree, so that a fresh clone does not compile them again. Another compiler makes
+# all of them useless and so has a set of its own; another Cargo.lock only some, and cargo knows which. The two newest
+# sets stay, and a set that has grown past 20 GiB is begun afresh.
 use_shared_target() {
   mkdir -p "$cache"
   if [ -n "${CARGO_TARGET_DIR:-}" ]; then return; fi
   local key
-  key=$(cd "$root" && cat Cargo.lock <(rustc --version --verbose) | sha256sum | cut -c1-16)
+  key=$(cd "$root" && rustc --version --verbose | sha256sum | cut -c1-16)
   export CARGO_TARGET_DIR=$cache/target-$key
   if [ -d "$CARGO_TARGET_DIR" ] && [ "$(du -s --block-size=1G "$CARGO_TARGET_DIR" | cut -f1)" -gt 20 ]; then
     rm -rf "$CARGO_TARGET_DIR"

@@ -8,5 +8,6 @@ mod chart_in_a_cluster;
 mod control_plane;
 mod hygiene;
 mod image;
+mod installing;
 mod project;
 mod scripts;
