@@ -9,6 +9,8 @@
 mod convert;
 mod crd;
 mod dependency;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod manifest;
 mod material;
 mod metadata;

@@ -53,6 +53,11 @@ impl Heard {
     }
 }
 
+/// As [`shown`], for a place without quotes: it never breaks the line.
+pub(crate) fn quoted(bytes: &[u8]) -> String {
+    format!("{:?}", shown(bytes))
+}
+
 /// The beginning of some bytes as text for one line.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * SHOWN)]);

@@ -13,6 +13,8 @@ pub mod connect;
 mod dialogue;
 mod dns;
 pub mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod grpc;
 mod heartbeat;
 mod http;

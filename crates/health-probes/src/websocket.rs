@@ -116,13 +116,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     trace.enter(Phase::Processing);
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ)
-        .write_buffer_size(0)
-        .max_message_size(Some(LONGEST_WAIT))
-        .max_frame_size(Some(LONGEST_WAIT));
     let (mut socket, _) =
-        client_async_with_config(request, stream, Some(config)).await.map_err(|error| refused(error, trace))?;
+        client_async_with_config(request, stream, Some(bounds())).await.map_err(|error| refused(error, trace))?;
     trace.status_code = Some(101);
     if let Some(bytes) = &websocket.send {
         let message = match std::str::from_utf8(bytes) {
@@ -142,6 +137,26 @@ where
     let _ = socket.close(None).await;
     trace.leave();
     Ok(said)
+}
+
+/// What keeps a peer from filling our memory.
+fn bounds() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ)
+        .write_buffer_size(0)
+        .max_message_size(Some(LONGEST_WAIT))
+        .max_frame_size(Some(LONGEST_WAIT))
+}
+
+/// Listens on a connection that has been upgraded already.
+#[cfg(any(test, fuzzing))]
+pub(crate) async fn hear<S>(stream: S, expect: &health_model::Pattern, trace: &mut Trace) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    use tokio_tungstenite::tungstenite::protocol::Role;
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, Some(bounds())).await;
+    listen(&mut socket, expect, trace).await
 }
 
 async fn listen<S>(

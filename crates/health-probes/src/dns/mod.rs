@@ -119,6 +119,17 @@ async fn ask_in_turn(
     Err(last.unwrap_or_else(Failure::timeout))
 }
 
+/// Judges bytes as the answer to a question that was asked with whatever id they begin with.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn judge_bytes(dns: &DnsProbe, bytes: &[u8]) -> Result<String, Failure> {
+    let kind = record_type(&dns.record_type)?;
+    let question = Question { name: absolute(&dns.name, kind)?, kind };
+    let id = bytes.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
+    let server = SocketAddr::from(([192, 0, 2, 53], 53));
+    let answer = message::decode(bytes, &question, id).map_err(|problem| transport::no_answer(server, &problem))?;
+    verdict::judge(dns, &question, &answer, server)
+}
+
 const fn port(transport: DnsTransport) -> u16 {
     match transport {
         DnsTransport::Udp | DnsTransport::Tcp => 53,

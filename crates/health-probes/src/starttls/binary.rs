@@ -4,7 +4,7 @@ use health_model::Reason;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{foreign, not_offered};
-use crate::{dialogue::shown, failure::Failure, trace::Trace};
+use crate::{dialogue::quoted, failure::Failure, trace::Trace};
 
 /// The extended request "Start TLS" (RFC 4511 section 4.14.1): message 1, OID 1.3.6.1.4.1.1466.20037.
 const LDAP_REQUEST: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
@@ -107,8 +107,8 @@ pub(super) async fn mysql<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, tra
     match packet[0] {
         10 => {}
         0xff => {
-            let text = shown(packet.get(3..).unwrap_or_default());
-            return Err(Failure::new(Reason::UnexpectedAnswer, format!("the MySQL server refuses us: {text:?}")));
+            let text = quoted(packet.get(3..).unwrap_or_default());
+            return Err(Failure::new(Reason::UnexpectedAnswer, format!("the MySQL server refuses us: {text}")));
         }
         _ => return Err(foreign("MySQL", &format!("protocol version {}", packet[0]))),
     }

@@ -4,7 +4,7 @@ use health_model::Reason;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{foreign, not_offered};
-use crate::{dialogue::shown, failure::Failure, trace::Trace};
+use crate::{dialogue::quoted, failure::Failure, trace::Trace};
 
 /// Bytes of one answer, all its lines together, that are listened to.
 const LONGEST_ANSWER: usize = 16 << 10;
@@ -40,7 +40,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
                 return Ok(String::from_utf8_lossy(&taken).into_owned());
             }
             if self.heard.len() >= LONGEST_ANSWER {
-                return Err(foreign(self.protocol, &shown(&self.heard)));
+                return Err(foreign(self.protocol, &quoted(&self.heard)));
             }
             let mut buffer = [0; 1024];
             let read = self.stream.read(&mut buffer).await;
@@ -49,7 +49,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
                     let gone = std::io::ErrorKind::UnexpectedEof.into();
                     return Err(self.trace.broken(&gone, "asking for TLS"));
                 }
-                0 => return Err(foreign(self.protocol, &shown(&self.heard))),
+                0 => return Err(foreign(self.protocol, &quoted(&self.heard))),
                 read => self.heard.extend_from_slice(&buffer[..read]),
             }
         }
@@ -67,7 +67,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
         loop {
             let line = self.line().await?;
             if !line.get(..3).is_some_and(|code| code.bytes().all(|byte| byte.is_ascii_digit())) && lines.is_empty() {
-                return Err(foreign(self.protocol, &shown(line.as_bytes())));
+                return Err(foreign(self.protocol, &quoted(line.as_bytes())));
             }
             bytes += line.len();
             let more = line.as_bytes().get(3) == Some(&b'-')
@@ -102,7 +102,7 @@ fn ends_reply(lines: &[String], line: &str) -> bool {
 
 /// The last line of a reply, for people.
 fn last(lines: &[String]) -> String {
-    format!("{:?}", shown(lines.last().map_or(&[][..], |line| line.as_bytes())))
+    quoted(lines.last().map_or(&[][..], |line| line.as_bytes()))
 }
 
 fn greeted(protocol: &str, lines: &[String], code: &str) -> Result<(), Failure> {
@@ -149,7 +149,7 @@ pub(super) async fn pop3<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, trac
     if greeting.starts_with("-ERR") {
         greeted("POP3", &[greeting], "+OK")?;
     } else if !greeting.starts_with("+OK") {
-        return Err(foreign("POP3", &shown(greeting.as_bytes())));
+        return Err(foreign("POP3", &quoted(greeting.as_bytes())));
     }
     talk.say("STLS\r\n").await?;
     let consent = talk.line().await?;
@@ -165,7 +165,7 @@ pub(super) async fn imap<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, trac
     if greeting.starts_with("* BYE") {
         greeted("IMAP", &[greeting], "* OK")?;
     } else if !greeting.starts_with("* OK") && !greeting.starts_with("* PREAUTH") {
-        return Err(foreign("IMAP", &shown(greeting.as_bytes())));
+        return Err(foreign("IMAP", &quoted(greeting.as_bytes())));
     }
     talk.say("h1 STARTTLS\r\n").await?;
     let mut bytes = 0;
@@ -201,7 +201,7 @@ pub(super) async fn xmpp<S: AsyncRead + AsyncWrite + Unpin>(
     if features.contains("<stream:error") {
         return Err(Failure::new(
             Reason::UnexpectedAnswer,
-            format!("the XMPP server refuses a stream to {host:?}: {}", shown(features.as_bytes())),
+            format!("the XMPP server refuses a stream to {host:?}: {}", quoted(features.as_bytes())),
         ));
     }
     if !features.contains(XMPP_TLS) {
@@ -210,7 +210,7 @@ pub(super) async fn xmpp<S: AsyncRead + AsyncWrite + Unpin>(
     talk.say(&format!("<starttls xmlns='{XMPP_TLS}'/>")).await?;
     let consent = talk.hear(|heard| after_any(heard, &["/>", "</proceed>", "</failure>", "</stream:error>"])).await?;
     if !consent.contains("<proceed") {
-        return Err(not_offered("XMPP", &shown(consent.as_bytes())));
+        return Err(not_offered("XMPP", &quoted(consent.as_bytes())));
     }
     talk.done()
 }

@@ -1,0 +1,170 @@
+//! The doors through which fuzzers, and the tests that replay their corpora, send what a peer might.
+//!
+//! Compiled for tests and under `cfg(fuzzing)` only. Each door panics when a promise is broken: no panic inside, an end to
+//! every conversation, and none of our secrets in what is shown.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use health_model::{DialogueStep, DnsProbe, DnsServer, DnsTransport, Outcome, Pattern, StartTls, TlsOptions};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    runtime::Runtime,
+};
+
+use crate::{dns, failure::Failure, starttls, tcp, trace::Trace, websocket};
+
+/// What we send in confidence. Wherever a fuzzer's bytes hold the byte 1, the peer reflects it at us.
+const SECRET: &str = "correct-horse-battery";
+/// No conversation with a peer that has closed takes longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
+}
+
+/// A peer that says what it has to say in pieces, swallows what it is told, and closes.
+struct Scripted {
+    said: Vec<u8>,
+    at: usize,
+    piece: usize,
+}
+
+impl Scripted {
+    /// The first byte says how large the pieces are; a byte of 1 among the rest becomes the secret.
+    fn new(bytes: &[u8]) -> Self {
+        let (first, rest) = bytes.split_first().unwrap_or((&0, &[]));
+        let mut said = Vec::with_capacity(rest.len());
+        for byte in rest {
+            match byte {
+                1 => said.extend_from_slice(SECRET.as_bytes()),
+                other => said.push(*other),
+            }
+        }
+        Self { said, at: 0, piece: 1 + usize::from(*first) * 16 }
+    }
+}
+
+impl AsyncRead for Scripted {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let end = (self.at + self.piece.min(buffer.remaining())).min(self.said.len());
+        buffer.put_slice(&self.said[self.at..end]);
+        self.at = end;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Scripted {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Runs one conversation to its end and looks at what would be shown.
+fn conversation(talk: impl AsyncFnOnce(&mut Trace) -> Result<String, Failure>) -> Outcome {
+    RUNTIME.with_borrow_mut(|runtime| {
+        let runtime = runtime.get_or_insert_with(|| {
+            let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            built.unwrap_or_else(|error| panic!("no runtime: {error}"))
+        });
+        let started = Instant::now();
+        let mut trace = Trace::start();
+        trace.remote = Some(([192, 0, 2, 1], 80).into());
+        let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, talk(&mut trace)).await });
+        assert!(ended.is_ok(), "a conversation with a peer that has closed did not end: {:?}", started.elapsed());
+        let outcome = trace.finish(ended.unwrap_or_else(|_| Err(Failure::timeout())));
+        let shown = format!("{outcome:?}");
+        assert!(!shown.contains(SECRET), "a secret is shown: {shown}");
+        assert!(!outcome.response.contains('\n'), "more than one line: {:?}", outcome.response);
+        outcome
+    })
+}
+
+/// A server's answers to a TCP dialogue, to STARTTLS in each protocol, and on an open WebSocket. The first byte chooses.
+pub fn dialogue(bytes: &[u8]) {
+    const PROTOCOLS: [StartTls; 8] = [
+        StartTls::Smtp,
+        StartTls::Imap,
+        StartTls::Pop3,
+        StartTls::Ftp,
+        StartTls::Ldap,
+        StartTls::Xmpp,
+        StartTls::Postgres,
+        StartTls::MySql,
+    ];
+    let Some((choice, rest)) = bytes.split_first() else { return };
+    let mut peer = Scripted::new(rest);
+    let expect = |source| Pattern::multi_line(source).ok();
+    conversation(async |trace| match usize::from(*choice) % (PROTOCOLS.len() + 2) {
+        8 => {
+            let steps = [
+                DialogueStep { send: None, expect: expect("^220 ") },
+                DialogueStep {
+                    send: Some(format!("AUTH {SECRET}\r\n").into_bytes()),
+                    expect: expect("^2[0-9]{2}$|ready"),
+                },
+            ];
+            tcp::hold(&mut peer, &steps, trace).await.map(|()| "held".to_owned())
+        }
+        9 => {
+            let expect = Pattern::multi_line("^ready$").map_err(|error| Failure::protocol(error.to_string()))?;
+            websocket::hear(peer, &expect, trace).await.map(|()| "heard".to_owned())
+        }
+        protocol => {
+            let asked = starttls::negotiate(PROTOCOLS[protocol], &mut peer, "example.org", trace).await;
+            asked.map(|()| "agreed".to_owned())
+        }
+    });
+}
+
+/// A name server's answer. The first byte chooses the question, the next two are the id it was asked with.
+pub fn dns(bytes: &[u8]) {
+    const KINDS: [&str; 12] = ["A", "AAAA", "TXT", "MX", "SOA", "SRV", "CNAME", "NS", "CAA", "NAPTR", "HTTPS", "ANY"];
+    let Some((choice, message)) = bytes.split_first() else { return };
+    let kind = KINDS[usize::from(*choice) % KINDS.len()];
+    let probe = DnsProbe {
+        name: "example.org".to_owned(),
+        record_type: kind.to_owned(),
+        server: DnsServer::System,
+        transport: DnsTransport::Udp,
+        expected_rcode: if choice & 0x80 == 0 { "NOERROR" } else { "NXDOMAIN" }.to_owned(),
+        expected_answers: if choice & 0x40 == 0 { Vec::new() } else { vec!["192.0.2.1".to_owned()] },
+        answer_expression: if choice & 0x20 == 0 { None } else { Pattern::new("^192\\.0\\.2\\.").ok() },
+        tls: TlsOptions::default(),
+    };
+    conversation(async |_| dns::judge_bytes(&probe, message));
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use std::{fs, path::Path};
+
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::dialogue("dialogue", crate::fuzzing::dialogue)]
+    #[case::dns("dns_answer", crate::fuzzing::dns)]
+    fn nothing_in_the_corpus_breaks_a_promise(#[case] folder: &str, #[case] door: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(folder);
+        let mut replayed = 0;
+        for entry in fs::read_dir(folder).unwrap() {
+            door(&fs::read(entry.unwrap().path()).unwrap());
+            replayed += 1;
+        }
+        assert!(replayed >= 10, "only {replayed} files in the corpus");
+    }
+}
