@@ -38,7 +38,6 @@ pub fn manifest(text: &str) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use std::{fs, path::Path};
 

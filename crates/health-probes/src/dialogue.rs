@@ -2,22 +2,26 @@
 
 use health_model::{Pattern, Reason};
 
-use crate::{failure::Failure, trace::Trace};
+use crate::{failure::Failure, http::redact::Redactor, trace::Trace};
 
 /// Bytes that may come without a match.
 pub(crate) const LONGEST_WAIT: usize = 64 << 10;
-/// Bytes kept as evidence.
-const EVIDENCE: usize = 4 << 10;
 /// Characters of an unexpected answer that are shown in the response.
 const SHOWN: usize = 120;
 
 /// What came since the last match.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct Heard<'a> {
     bytes: Vec<u8>,
+    secrets: Vec<&'a str>,
 }
 
-impl Heard {
+impl<'a> Heard<'a> {
+    /// Hears a peer that may reflect these texts of ours; they are never shown.
+    pub(crate) fn hiding(secrets: Vec<&'a str>) -> Self {
+        Self { bytes: Vec::new(), secrets }
+    }
+
     /// Adds what was read; never more than [`LONGEST_WAIT`] in all.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         let room = LONGEST_WAIT.saturating_sub(self.bytes.len());
@@ -42,15 +46,26 @@ impl Heard {
 
     /// Keeps what came as evidence.
     pub(crate) fn note(&self, trace: &mut Trace) {
-        let kept = &self.bytes[..self.bytes.len().min(EVIDENCE)];
-        trace.body = Some(String::from_utf8_lossy(kept).into_owned());
+        trace.body = Some(self.text());
     }
 
     /// The failure that says what was expected and what came instead, `how` the listening ended.
     pub(crate) fn unexpected(&self, expect: &Pattern, how: &str) -> Failure {
-        let came = if self.bytes.is_empty() { "nothing".to_owned() } else { format!("{:?}", shown(&self.bytes)) };
+        let came = if self.bytes.is_empty() { "nothing".to_owned() } else { quoted(self.text().as_bytes()) };
         Failure::new(Reason::UnexpectedAnswer, format!("expected an answer that matches {expect:?}, {how}: {came}"))
     }
+
+    fn text(&self) -> String {
+        Redactor::hiding(self.secrets.iter().copied()).body(&self.bytes)
+    }
+}
+
+/// What of a dialogue's own words may be confidential: a password behind a command, but neither the command nor the name
+/// of a protocol, which answers repeat.
+pub(crate) fn confidential(sent: &[u8]) -> impl Iterator<Item = &str> {
+    const SHORTEST: usize = 6;
+    let words = std::str::from_utf8(sent).unwrap_or_default().split_whitespace().skip(1);
+    words.filter(|word| word.len() >= SHORTEST && !word.starts_with("HTTP/"))
 }
 
 /// As [`shown`], for a place without quotes: it never breaks the line.

@@ -11,13 +11,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use health_model::{DialogueStep, DnsProbe, DnsServer, DnsTransport, Outcome, Pattern, StartTls, TlsOptions};
+use health_model::{
+    Assertion, BasicCredentials, CelExpression, CheckSpec, DialogueStep, DnsProbe, DnsServer, DnsTransport,
+    HeaderExpectation, HeaderRule, HttpAuth, HttpProbe, JsonExpectation, JsonPath, JsonRule, NamedValue, Outcome,
+    Pattern, Probe, Search, SearchMatcher, Sensitive, StartTls, TlsOptions,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     runtime::Runtime,
 };
 
-use crate::{dns, failure::Failure, starttls, tcp, trace::Trace, websocket};
+use url::Url;
+
+use crate::{
+    Ask,
+    connect::{ConnectSettings, Connector, Family},
+    dns,
+    failure::Failure,
+    http::Shared,
+    starttls, tcp,
+    trace::Trace,
+    websocket,
+};
 
 /// What we send in confidence. Wherever a fuzzer's bytes hold the byte 1, the peer reflects it at us.
 const SECRET: &str = "correct-horse-battery";
@@ -74,6 +89,7 @@ impl AsyncWrite for Scripted {
 }
 
 /// Runs one conversation to its end and looks at what would be shown.
+#[expect(clippy::panic, reason = "a broken promise must stop the fuzzer")]
 fn conversation(talk: impl AsyncFnOnce(&mut Trace) -> Result<String, Failure>) -> Outcome {
     RUNTIME.with_borrow_mut(|runtime| {
         let runtime = runtime.get_or_insert_with(|| {
@@ -91,6 +107,47 @@ fn conversation(talk: impl AsyncFnOnce(&mut Trace) -> Result<String, Failure>) -
         assert!(!outcome.response.contains('\n'), "more than one line: {:?}", outcome.response);
         outcome
     })
+}
+
+/// An HTTP/1 server's answer to a check with everything in it: credentials, a body, every kind of expectation. The first
+/// byte says how large the pieces are in which it comes.
+#[expect(clippy::panic, reason = "a broken promise must stop the fuzzer")]
+pub fn http(bytes: &[u8]) {
+    thread_local! {
+        static CHECK: Option<(CheckSpec, Connector, Shared)> = check();
+    }
+    CHECK.with(|check| {
+        let Some((spec, connector, shared)) = check else { panic!("the check of the fuzzer is not valid") };
+        let Probe::Http(http) = &spec.probe else { panic!("the check of the fuzzer is no HTTP check") };
+        let deadline = Instant::now() + PATIENCE;
+        let ask = Ask { connector, spec, family: Family::Any, http: shared, deadline };
+        let peer = Scripted::new(bytes);
+        conversation(async |trace| crate::http::probe_on(peer, &ask, http, trace).await);
+    });
+}
+
+fn check() -> Option<(CheckSpec, Connector, Shared)> {
+    let secret = || Sensitive::new(SECRET);
+    let mut http = HttpProbe::get(Url::parse("http://192.0.2.1/path?query").ok()?);
+    http.method = "POST".to_owned();
+    http.headers = vec![NamedValue { name: "X-Api-Key".to_owned(), value: secret() }];
+    http.body = Some(Sensitive::new(format!("{{\"password\": \"{SECRET}\"}}")));
+    http.auth = Some(HttpAuth::Basic(BasicCredentials { username: Sensitive::new("prober"), password: secret() }));
+    http.max_body_bytes = 16 << 10;
+    http.search =
+        Some(Search { matcher: SearchMatcher::Expression(Pattern::new("(?i)ready|ok").ok()?), absent: false });
+    http.expected_headers = vec![HeaderExpectation {
+        name: "Content-Type".to_owned(),
+        rule: HeaderRule::Expression(Pattern::new("json|text|^$").ok()?),
+    }];
+    http.expected_json =
+        vec![JsonExpectation { path: JsonPath::new("$..status").ok()?, rule: JsonRule::Value("ok".into()) }];
+    http.assertions = vec![Assertion {
+        expression: CelExpression::new("response.status == 200 && size(response.body) > 2").ok()?,
+        message: None,
+    }];
+    let spec = CheckSpec::new(Duration::from_secs(60), Probe::Http(Box::new(http)));
+    Some((spec, Connector::new(ConnectSettings::default()), Shared::default()))
 }
 
 /// A server's answers to a TCP dialogue, to STARTTLS in each protocol, and on an open WebSocket. The first byte chooses.
@@ -149,13 +206,13 @@ pub fn dns(bytes: &[u8]) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use std::{fs, path::Path};
 
     use rstest::rstest;
 
     #[rstest]
+    #[case::http("http_answer", crate::fuzzing::http)]
     #[case::dialogue("dialogue", crate::fuzzing::dialogue)]
     #[case::dns("dns_answer", crate::fuzzing::dns)]
     fn nothing_in_the_corpus_breaks_a_promise(#[case] folder: &str, #[case] door: fn(&[u8])) {

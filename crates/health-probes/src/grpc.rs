@@ -26,6 +26,7 @@ use crate::{
     Ask,
     dialogue::shown,
     failure::Failure,
+    http::redact::Redactor,
     tasks::Tasks,
     tls::{self, Alpn, TlsPeer},
     trace::{Phase, Trace},
@@ -38,6 +39,14 @@ const LARGEST_HEADERS: u32 = 64 << 10;
 
 /// Asks for the health of `service`.
 pub(crate) async fn probe(ask: &Ask<'_>, grpc: &GrpcProbe, trace: &mut Trace) -> Result<String, Failure> {
+    let result = asked(ask, grpc, trace).await;
+    // A server may reflect our own credentials in its status.
+    result.map_err(|failure| {
+        Redactor::hiding(grpc.metadata.iter().map(|entry| entry.value.expose())).failure(failure, trace)
+    })
+}
+
+async fn asked(ask: &Ask<'_>, grpc: &GrpcProbe, trace: &mut Trace) -> Result<String, Failure> {
     let request = request(grpc, ask.deadline)?;
     let authority = grpc.host.with_port(grpc.port);
     let stream = ask.connector.tcp(&grpc.host, grpc.port, ask.family, trace).await?;

@@ -9,9 +9,9 @@ mod exchange;
 mod judge;
 mod oauth2;
 mod proxy;
-mod redact;
+pub(crate) mod redact;
 mod redirect;
-mod request;
+pub(crate) mod request;
 pub(crate) mod tasks;
 mod wire;
 
@@ -50,6 +50,34 @@ pub(crate) async fn probe(ask: &Ask<'_>, http: &HttpProbe, trace: &mut Trace) ->
     result.map_err(|failure| seen.explain(http, failure, trace))
 }
 
+/// Asks on a stream that is open already, follows no redirect further than to the next request, and judges.
+#[cfg(any(test, fuzzing))]
+pub(crate) async fn probe_on<S>(
+    stream: S,
+    ask: &Ask<'_>,
+    http: &HttpProbe,
+    trace: &mut Trace,
+) -> Result<String, Failure>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let mut seen = Seen { hop: Hop::first(http, request::method(http)?), token: None, answer: None };
+    let errand = Errand { ask, http, looks_at_body: judge::looks_at_body(http) };
+    let asked = async {
+        let travel = request::Travel::Http1;
+        let request = request::build(http, &seen.hop, travel, None, errand.looks_at_body)?;
+        let answer = wire::http1(stream, request, trace).await?;
+        trace.status_code = Some(answer.head.status.as_u16());
+        if let Some(next) = seen.hop.next(http, answer.head.status, &answer.head.headers)? {
+            request::build(http, &next, travel, None, errand.looks_at_body)?;
+            seen.hop = next;
+        }
+        errand.judged(answer, &mut seen, trace).await
+    };
+    let result = asked.await;
+    result.map_err(|failure| seen.explain(http, failure, trace))
+}
+
 /// One probe: who asks, for what, and whether the body matters.
 struct Errand<'a> {
     ask: &'a Ask<'a>,
@@ -79,8 +107,14 @@ impl Seen {
 
 impl Errand<'_> {
     async fn run(&self, seen: &mut Seen, trace: &mut Trace) -> Result<String, Failure> {
+        let answer = self.followed(seen, trace).await?;
+        self.judged(answer, seen, trace).await
+    }
+
+    /// Reads what is left of the last answer, and judges it.
+    async fn judged(&self, answer: Answer, seen: &mut Seen, trace: &mut Trace) -> Result<String, Failure> {
         let http = self.http;
-        let Answer { head, body: mut wire } = self.followed(seen, trace).await?;
+        let Answer { head, body: mut wire } = answer;
         let status = head.status;
         let now = Timestamp::now();
         let place = Place::of(trace, &seen.hop);

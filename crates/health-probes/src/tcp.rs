@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{
     Ask,
-    dialogue::Heard,
+    dialogue::{Heard, confidential},
     failure::Failure,
     starttls,
     tls::{self, Alpn, TlsPeer},
@@ -66,7 +66,8 @@ where
         return Ok(());
     }
     trace.enter(Phase::Processing);
-    let mut heard = Heard::default();
+    let sent = steps.iter().filter_map(|step| step.send.as_deref());
+    let mut heard = Heard::hiding(sent.flat_map(confidential).collect());
     for step in steps {
         if let Some(bytes) = &step.send {
             let sent = async {
@@ -85,7 +86,7 @@ where
 
 async fn listen<S>(
     stream: &mut S,
-    heard: &mut Heard,
+    heard: &mut Heard<'_>,
     expect: &health_model::Pattern,
     trace: &mut Trace,
 ) -> Result<(), Failure>

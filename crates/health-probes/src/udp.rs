@@ -15,7 +15,7 @@ use tokio::net::UdpSocket;
 
 use crate::{
     Ask,
-    dialogue::Heard,
+    dialogue::{Heard, confidential},
     failure::Failure,
     trace::{Phase, Trace},
 };
@@ -60,7 +60,7 @@ async fn ask_address(
     trace.enter(Phase::Processing);
     socket.send(&udp.send).await.map_err(broken)?;
     let result = match &udp.expect {
-        Some(expect) => expected(&socket, expect, address, deadline, trace).await,
+        Some(expect) => expected(&socket, udp, expect, deadline, trace).await,
         None => unrefused(&socket, address, deadline).await,
     };
     trace.leave();
@@ -103,15 +103,15 @@ async fn unrefused(socket: &UdpSocket, address: SocketAddr, deadline: Instant) -
 
 async fn expected(
     socket: &UdpSocket,
+    udp: &UdpProbe,
     expect: &Pattern,
-    address: SocketAddr,
     deadline: Instant,
     trace: &mut Trace,
 ) -> Result<String, Failure> {
     let left = deadline.saturating_duration_since(Instant::now());
     let verdict = deadline - LONGEST_MARGIN.min(left / MARGIN_PART);
     let mut buffer = vec![0; LARGEST];
-    let mut heard = Heard::default();
+    let mut heard = Heard::hiding(confidential(&udp.send).collect());
     let mut until = None;
     loop {
         let received = match until {
@@ -121,7 +121,7 @@ async fn expected(
                 Err(_) => return Err(heard.unexpected(expect, "what came is")),
             },
         };
-        let length = received.map_err(|error| Failure::io(&error, address, "waiting for an answer"))?;
+        let length = received.map_err(|error| trace.broken(&error, "waiting for an answer"))?;
         heard.extend(&buffer[..length]);
         heard.note(trace);
         if heard.take_match(expect) {

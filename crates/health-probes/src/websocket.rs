@@ -20,8 +20,9 @@ use tokio_tungstenite::{
 
 use crate::{
     Ask,
-    dialogue::{Heard, LONGEST_WAIT},
+    dialogue::{Heard, LONGEST_WAIT, confidential},
     failure::Failure,
+    http::{redact::Redactor, request::is_harmless},
     tls::{Alpn, TlsPeer},
     trace::{Phase, Trace},
 };
@@ -36,6 +37,16 @@ const EVIDENCE: usize = 4 << 10;
 /// Opens a WebSocket and says what is to be said.
 pub(crate) async fn probe(ask: &Ask<'_>, websocket: &WebSocketProbe, trace: &mut Trace) -> Result<String, Failure> {
     let request = upgrade(websocket)?;
+    let result = opened(ask, websocket, request, trace).await;
+    result.map_err(|failure| redactor(websocket).failure(failure, trace))
+}
+
+async fn opened(
+    ask: &Ask<'_>,
+    websocket: &WebSocketProbe,
+    request: Request<()>,
+    trace: &mut Trace,
+) -> Result<String, Failure> {
     let host = Host::parse(websocket.url.host_str().unwrap_or_default());
     let port = websocket.url.port_or_known_default().unwrap_or(80);
     let stream = ask.connector.tcp(&host, port, ask.family, trace).await?;
@@ -46,6 +57,23 @@ pub(crate) async fn probe(ask: &Ask<'_>, websocket: &WebSocketProbe, trace: &mut
     } else {
         Box::pin(converse(stream, request, websocket, trace)).await
     }
+}
+
+/// What a peer may reflect, and must not be shown.
+fn redactor(websocket: &WebSocketProbe) -> Redactor {
+    let pair = match &websocket.auth {
+        Some(HttpAuth::Basic(own)) => format!("{}:{}", own.username.expose(), own.password.expose()),
+        Some(HttpAuth::Bearer(token)) => token.expose().to_owned(),
+        Some(HttpAuth::OAuth2(_)) | None => String::new(),
+    };
+    let headers = websocket.headers.iter().filter(|header| !is_harmless(&header.name));
+    let headers = headers.flat_map(|header| {
+        let value = header.value.expose();
+        [value, value.split_once(' ').map_or("", |(_, credential)| credential)]
+    });
+    let said = websocket.send.as_deref().into_iter().flat_map(confidential);
+    let parts = pair.split_once(':').map_or([pair.as_str(), ""], |(user, password)| [user, password]);
+    Redactor::hiding(headers.chain(parts).chain([pair.as_str()]).chain(said))
 }
 
 /// The request for the upgrade; a header of the check replaces one of ours.

@@ -4,6 +4,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use health_model::{BasicCredentials, HttpAuth, HttpProbe};
 use http::HeaderMap;
 
+use crate::{failure::Failure, trace::Trace};
+
 use super::{body::EVIDENCE, redirect::Cookies, request::is_harmless};
 
 /// What stands in place of a secret.
@@ -24,9 +26,26 @@ const SECRET_WORDS: &[&str] =
 
 /// The texts that must not be shown.
 #[derive(Default)]
-pub(super) struct Redactor(Vec<String>);
+pub(crate) struct Redactor(Vec<String>);
 
 impl Redactor {
+    /// These texts, in every form in which they are likely to come back.
+    pub(crate) fn hiding<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut redactor = Self::default();
+        for secret in secrets {
+            redactor.add(secret);
+        }
+        redactor.longest_first();
+        redactor
+    }
+
+    /// The failure, and what the trace keeps of it, without any of them.
+    pub(crate) fn failure(&self, failure: Failure, trace: &mut Trace) -> Failure {
+        trace.redact(|line| self.text(line));
+        trace.body = trace.body.take().map(|body| self.text(body));
+        Failure { message: self.text(failure.message), ..failure }
+    }
+
     /// Everything confidential that this check sends, in every form in which it is likely to come back.
     pub(super) fn of(http: &HttpProbe, token: Option<&str>, cookies: &Cookies) -> Self {
         let mut redactor = Self::default();
@@ -58,10 +77,14 @@ impl Redactor {
         for value in cookies.values() {
             redactor.add(value);
         }
-        // Longer ones first, so that no secret is left half inside another.
-        redactor.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        redactor.0.dedup();
+        redactor.longest_first();
         redactor
+    }
+
+    /// So that no secret is left half inside another.
+    fn longest_first(&mut self) {
+        self.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        self.0.dedup();
     }
 
     fn add_pair(&mut self, own: &BasicCredentials) {
@@ -88,14 +111,14 @@ impl Redactor {
     }
 
     /// The text without any of them.
-    pub(super) fn text(&self, text: String) -> String {
+    pub(crate) fn text(&self, text: String) -> String {
         self.0.iter().fold(text, |text, secret| {
             if text.contains(secret.as_str()) { text.replace(secret.as_str(), REDACTED) } else { text }
         })
     }
 
     /// The beginning of a body, for the evidence.
-    pub(super) fn body(&self, bytes: &[u8]) -> String {
+    pub(crate) fn body(&self, bytes: &[u8]) -> String {
         // A secret may begin before the cut and end after it: look further than what is kept.
         let longest = self.0.first().map_or(0, String::len);
         let seen = &bytes[..bytes.len().min(EVIDENCE + longest)];

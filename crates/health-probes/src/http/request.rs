@@ -33,7 +33,7 @@ const HOP_BY_HOP: &[&str] =
     &["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "content-length"];
 
 /// Whether a header of this name says nothing secret.
-pub(super) fn is_harmless(name: &str) -> bool {
+pub(crate) fn is_harmless(name: &str) -> bool {
     name.eq_ignore_ascii_case("host") || HARMLESS.iter().any(|harmless| name.eq_ignore_ascii_case(harmless))
 }
 
