@@ -137,7 +137,9 @@ fn closed(closing: &[Closing<'_>], total: usize) -> Problem {
     let words: Vec<String> = closing
         .iter()
         .take(10)
-        .map(|Closing { row, why }| format!("{} is {why} ({}: {})", row.id(), row.standing.reason, row.standing.response))
+        .map(|Closing { row, why }| {
+            format!("{} is {why} ({}: {})", row.id(), row.standing.reason, row.standing.response)
+        })
         .collect();
     let rest = closing.len().saturating_sub(words.len());
     let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };

@@ -96,7 +96,9 @@ fn admit(rest: &Rest, id: &CheckId, headers: &HeaderMap) -> Result<(), Refusal> 
         None => Err(nobody(id).into()),
         Some(Err(())) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            format!("the manifest of {id} cannot be used now, so nobody's token can be checked; see the check's response"),
+            format!(
+                "the manifest of {id} cannot be used now, so nobody's token can be checked; see the check's response"
+            ),
         )
         .into()),
         Some(Ok(None)) => Ok(()),

@@ -110,7 +110,11 @@ impl Listing {
             label_selector: selector(&given)?,
             q: given.get("q").map(str::to_lowercase),
             sort: given
-                .parsed("sort", "name, status, lastTransition or responseTime, with - in front for descending", Order::read)?
+                .parsed(
+                    "sort",
+                    "name, status, lastTransition or responseTime, with - in front for descending",
+                    Order::read,
+                )?
                 .unwrap_or_default(),
             limit: given.parsed("limit", "a number from 1 to 10000", limit)?.unwrap_or(DEFAULT_LIMIT),
             after: given.parsed("continue", "what a page of this very query said", position)?,
@@ -120,11 +124,8 @@ impl Listing {
 
     /// Cuts the page out of all rows there are.
     pub(crate) fn page(&self, rows: Vec<Arc<Row>>) -> Page {
-        let mut matching: Vec<(Option<i64>, Arc<Row>)> = rows
-            .into_iter()
-            .filter(|row| self.matches(row))
-            .map(|row| (self.sort.value(&row), row))
-            .collect();
+        let mut matching: Vec<(Option<i64>, Arc<Row>)> =
+            rows.into_iter().filter(|row| self.matches(row)).map(|row| (self.sort.value(&row), row)).collect();
         let total = matching.len();
         if let Some(after) = &self.after {
             let place = (after.value, after.name.as_str(), after.namespace.as_str());
@@ -135,12 +136,14 @@ impl Listing {
         });
         let more = matching.len() > self.limit;
         matching.truncate(self.limit);
-        let next = matching.last().filter(|_| more).map(|(value, row)| Position::of(self.fingerprint, *value, row).token());
+        let next =
+            matching.last().filter(|_| more).map(|(value, row)| Position::of(self.fingerprint, *value, row).token());
         Page { rows: matching.into_iter().map(|(_, row)| row).collect(), total, next }
     }
 
     fn matches(&self, row: &Row) -> bool {
-        let Self { namespace, healthy, state, reason, label_selector, q, sort: _, limit: _, after: _, fingerprint: _ } = self;
+        let Self { namespace, healthy, state, reason, label_selector, q, sort: _, limit: _, after: _, fingerprint: _ } =
+            self;
         namespace.as_ref().is_none_or(|namespace| row.id().namespace() == namespace)
             && healthy.is_none_or(|healthy| row.standing.healthy() == healthy)
             && state.is_none_or(|state| row.standing.state == state)

@@ -5,7 +5,6 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use utoipa::openapi::{
     InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder,
-
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 

@@ -3,13 +3,16 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use axum::body::Bytes;
 use health_model::{CheckDefinition, CheckId, CheckSpec, HeartbeatProbe, Outcome, Probe, Reason, Standing};
-use health_runner::{Board, Engine, EngineHandle, EngineSettings, Row};
+use health_runner::{Board, Engine, EngineHandle, EngineSettings, Row, WallClock};
 use health_server::{
     Condition, HealthState, MetricsState, Readiness, RestState, Service, Telemetry, health_router, metrics_router,
     rest_router, serve,
@@ -18,6 +21,7 @@ use health_testkit::scripted::{ScriptedProber, definition, tcp_spec};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -50,6 +54,7 @@ pub(crate) struct House {
     pub(crate) shutdown: CancellationToken,
     pub(crate) servers: Vec<JoinHandle<()>>,
     script: Script,
+    engine_dies: Arc<AtomicBool>,
     _stop: DropGuard,
 }
 
@@ -103,7 +108,14 @@ impl House {
             }
         });
         let shutdown = CancellationToken::new();
-        let engine = Engine::start(EngineSettings::default(), prober, remembered, shutdown.clone());
+        let engine_dies = Arc::new(AtomicBool::new(false));
+        let dies = Arc::clone(&engine_dies);
+        let wall_clock: WallClock = Arc::new(move || {
+            assert!(!dies.load(Ordering::Relaxed), "the engine dies, as the test wants it to");
+            Timestamp::now()
+        });
+        let settings = EngineSettings { wall_clock, ..EngineSettings::default() };
+        let engine = Engine::start(settings, prober, remembered, shutdown.clone());
         let conditions = Arc::new(Conditions::default());
         let telemetry = Arc::new(Telemetry::default());
         let board = engine.board();
@@ -125,7 +137,7 @@ impl House {
         let metrics = listen(metrics, &shutdown, &mut servers).await;
         let health = listen(health, &shutdown, &mut servers).await;
         let _stop = shutdown.clone().drop_guard();
-        Self { engine, conditions, rest, metrics, health, shutdown, servers, script, _stop }
+        Self { engine, conditions, rest, metrics, health, shutdown, servers, script, engine_dies, _stop }
     }
 
     pub(crate) fn board(&self) -> Arc<Board> {
@@ -168,6 +180,19 @@ impl House {
         tokio::time::timeout(Duration::from_secs(30), found).await.unwrap_or_else(|_| panic!("{id} never got there"))
     }
 
+    /// Lets the engine die of a panic and 200 seconds pass, so that checks become overdue. Needs a heartbeat check to
+    /// reach the engine by.
+    pub(crate) async fn stall(&self, heartbeat: &str) {
+        self.engine_dies.store(true, Ordering::Relaxed);
+        self.engine.report(&parse(heartbeat), good("never taken in")).unwrap();
+        self.engine.clone().stopped().await;
+        tokio::time::pause();
+        for _ in 0..800 {
+            tokio::time::advance(Duration::from_millis(250)).await;
+        }
+        tokio::time::resume();
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         send(self.rest, Method::GET, path, &[]).await
     }
@@ -207,7 +232,7 @@ pub(crate) fn labelled(id: &str, labels: &[(&str, &str)]) -> CheckDefinition {
 pub(crate) fn heartbeat(id: &str, token: Option<&str>) -> CheckDefinition {
     let id = parse(id);
     let probe = Probe::Heartbeat(HeartbeatProbe { grace: Duration::ZERO, token: token.map(Into::into) });
-    definition(id.namespace(), id.name(), CheckSpec::new(Duration::from_secs(3600), probe))
+    definition(id.namespace(), id.name(), CheckSpec::new(Duration::from_secs(60), probe))
 }
 
 pub(crate) fn good(response: &str) -> Outcome {
