@@ -120,6 +120,5 @@ fn connect(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(LARGEST_HEAD)
         .max_headers(MOST_HEADERS)
-        .half_close(true)
         .serve_connection(TokioIo::new(StallGuard::new(stream, UNREAD_TIMEOUT)), answer)
 }

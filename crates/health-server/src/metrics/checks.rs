@@ -6,7 +6,7 @@ use health_model::Outcome;
 use health_runner::{Board, Row};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use super::families::{Families, one};
+use super::families::Families;
 use crate::healthchecks::published_health;
 
 /// The series of each check.
@@ -104,25 +104,33 @@ fn probes(families: &mut Families<'_>, seen: &[Seen]) -> std::fmt::Result {
     families.counter("healthcheck_failures_total", "Probes that came to nothing good, by reason", failures)
 }
 
+/// Name, help, and which checks are counted.
+type Level = (&'static str, &'static str, fn(&Seen) -> bool);
+
 /// How many checks there are, and how many of them nobody can vouch for.
 fn totals(families: &mut Families<'_>, seen: &[Seen]) -> std::fmt::Result {
-    let count = |matches: fn(&Seen) -> bool| one(seen.iter().filter(|seen| matches(seen)).count() as u64);
-    families.gauge("healthcheck_checks", "Checks that are configured", count(|_| true))?;
-    families.gauge(
-        "healthcheck_overdue_checks",
-        "Checks that no probe has ended of for longer than three intervals and a timeout",
-        count(|seen| seen.overdue),
-    )?;
-    families.gauge(
-        "healthcheck_stale_checks",
-        "Checks whose last word may no longer be true: overdue, not probed since a restart, or a fault of ours",
-        count(|seen| seen.overdue || seen.row.standing.stale()),
-    )?;
-    families.gauge(
-        "healthcheck_invalid_checks",
-        "Checks that cannot be probed because of their manifest or a Secret or ConfigMap it refers to",
-        count(|seen| seen.row.definition.spec.is_err()),
-    )
+    let levels: [Level; 4] = [
+        ("healthcheck_checks", "Checks that are configured", |_| true),
+        (
+            "healthcheck_overdue_checks",
+            "Checks that no probe has ended of for longer than three intervals and a timeout",
+            |seen| seen.overdue,
+        ),
+        (
+            "healthcheck_stale_checks",
+            "Checks whose last word may no longer be true: overdue, not probed since a restart, or a fault of ours",
+            |seen| seen.overdue || seen.row.standing.stale(),
+        ),
+        (
+            "healthcheck_invalid_checks",
+            "Checks that cannot be probed because of their manifest or a Secret or ConfigMap it refers to",
+            |seen| seen.row.definition.spec.is_err(),
+        ),
+    ];
+    for (name, help, matches) in levels {
+        families.level(name, help, seen.iter().filter(|seen| matches(seen)).count() as u64)?;
+    }
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of this century fit a float exactly")]

@@ -8,14 +8,6 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-/// No labels.
-pub(super) type Unlabelled = [(&'static str, &'static str); 0];
-
-/// One sample without labels.
-pub(super) fn one<V>(value: V) -> [(Unlabelled, V); 1] {
-    [([], value)]
-}
-
 /// Writes families one after the other.
 pub(super) struct Families<'a>(pub(super) DescriptorEncoder<'a>);
 
@@ -36,6 +28,16 @@ impl Families<'_> {
         samples: impl IntoIterator<Item = (L, V)>,
     ) -> std::fmt::Result {
         self.write(name, help, MetricType::Counter, samples)
+    }
+
+    /// A gauge without labels.
+    pub(super) fn level(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> std::fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    /// A counter without labels.
+    pub(super) fn total(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> std::fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Counter)?.encode_gauge(&value)
     }
 
     /// `buckets` are upper bounds with the number of observations in each bucket alone.

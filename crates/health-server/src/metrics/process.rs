@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use super::families::{Families, one};
+use super::families::Families;
 
 /// The kernel reports times to user space in hundredths of a second on every architecture (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -34,15 +34,13 @@ impl Collector for Process {
         ];
         for (name, help, value) in gauges {
             if let Some(value) = value {
-                families.gauge(name, help, one(value))?;
+                families.level(name, help, value)?;
             }
         }
         match cpu_seconds {
-            Some(seconds) => families.counter(
-                "process_cpu_seconds_total",
-                "User and system processor time spent, in seconds",
-                one(seconds),
-            ),
+            Some(seconds) => {
+                families.total("process_cpu_seconds_total", "User and system processor time spent, in seconds", seconds)
+            }
             None => Ok(()),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use health_runner::{Board, LAG_BOUNDARIES, Pulse};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use super::families::{Families, one};
+use super::families::Families;
 
 /// The series of the schedule.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Collector for Schedule {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         let pulse = self.board.pulse();
         let mut families = Families(encoder);
-        let boundaries = LAG_BOUNDARIES.iter().copied().chain([f64::MAX]);
+        let boundaries = LAG_BOUNDARIES.iter().copied().chain([f64::INFINITY]);
         families.histogram(
             "healthcheck_schedule_lag_seconds",
             "How late probes started, from due to start",
@@ -37,26 +37,22 @@ impl Collector for Schedule {
 }
 
 fn levels(families: &mut Families<'_>, pulse: &Pulse) -> std::fmt::Result {
-    families.gauge("healthcheck_probes_in_flight", "Probes under way", one(pulse.in_flight as u64))?;
-    families.gauge(
+    families.level("healthcheck_probes_in_flight", "Probes under way", pulse.in_flight as u64)?;
+    families.level(
         "healthcheck_probes_hung",
         "Probes under way that have waited longer than a second for an answer",
-        one(pulse.hung as u64),
+        pulse.hung as u64,
     )?;
-    families.gauge(
-        "healthcheck_probes_waiting",
-        "Probes that are due and wait for a place",
-        one(pulse.waiting as u64),
-    )?;
-    families.gauge(
+    families.level("healthcheck_probes_waiting", "Probes that are due and wait for a place", pulse.waiting as u64)?;
+    families.level(
         "healthcheck_schedule_silence_seconds",
         "Time since the engine last looked at its timetable",
-        one(pulse.since_last_tick.as_secs_f64()),
+        pulse.since_last_tick.as_secs_f64(),
     )?;
-    families.gauge(
+    families.level(
         "healthcheck_schedule_stands_still",
         "Whether the schedule stands still: 1 if so",
-        one(u32::from(pulse.stands_still)),
+        u32::from(pulse.stands_still),
     )
 }
 
@@ -77,7 +73,7 @@ fn counts(families: &mut Families<'_>, pulse: &Pulse) -> std::fmt::Result {
         ),
     ];
     for (name, help, count) in totals {
-        families.counter(name, help, one(count))?;
+        families.total(name, help, count)?;
     }
     families.counter(
         "healthcheck_probe_bound_hits_total",
@@ -108,21 +104,21 @@ fn own_faults(families: &mut Families<'_>, pulse: &Pulse) -> std::fmt::Result {
         ),
     ];
     for (name, help, count) in totals {
-        families.counter(name, help, one(count))?;
+        families.total(name, help, count)?;
     }
-    families.counter(
+    families.total(
         "healthcheck_process_paused_seconds_total",
         "Time lost in pauses of this process",
-        one(pulse.paused.as_secs_f64()),
+        pulse.paused.as_secs_f64(),
     )?;
-    families.gauge(
+    families.level(
         "healthcheck_network_lost",
         "Whether our own network is lost, as far as the witnesses say: 1 if so",
-        one(u32::from(pulse.network_is_lost)),
+        u32::from(pulse.network_is_lost),
     )?;
-    families.gauge(
+    families.level(
         "healthcheck_starving_checks",
         "Checks that could not be judged several times in a row because this process is starved",
-        one(pulse.starving_checks as u64),
+        pulse.starving_checks as u64,
     )
 }

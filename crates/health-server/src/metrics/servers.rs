@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
-use super::families::{Families, one};
+use super::families::Families;
 use crate::telemetry::{CODE_CLASSES, Listener, ListenerCounts, ReportFate, Telemetry};
 
 /// The series of the listeners, the streams and the heartbeats.
@@ -65,16 +65,16 @@ impl Collector for Servers {
 
 impl Servers {
     fn streams_and_reports(&self, families: &mut Families<'_>) -> std::fmt::Result {
-        families.gauge("healthcheck_event_streams", "Event streams open", one(self.telemetry.streams.get() as u64))?;
-        families.counter(
+        families.level("healthcheck_event_streams", "Event streams open", self.telemetry.streams.get() as u64)?;
+        families.total(
             "healthcheck_event_stream_bound_hits_total",
             "Event streams refused because there were too many",
-            one(self.telemetry.streams_refused.get()),
+            self.telemetry.streams_refused.get(),
         )?;
-        families.counter(
+        families.total(
             "healthcheck_event_stream_restarts_total",
             "Fresh snapshots sent to readers that had fallen behind",
-            one(self.telemetry.streams_restarted.get()),
+            self.telemetry.streams_restarted.get(),
         )?;
         families.counter(
             "healthcheck_heartbeat_reports_total",
