@@ -241,3 +241,20 @@ fn the_dashboard_is_whole() {
         assert!(right <= 24, "{} stands outside the page", panel["title"]);
     }
 }
+
+#[test]
+fn the_operator_understands_every_flag_that_the_chart_hands_it() {
+    for path in project::files(&chart().join("rendered"), "yaml") {
+        let text = fs::read_to_string(&path).unwrap();
+        let container =
+            text.split("- name: manager\n").nth(1).unwrap().split("- name: kube-rbac-proxy\n").next().unwrap();
+        let flags =
+            container.split("args:\n").nth(1).unwrap().lines().map_while(|line| line.trim_start().strip_prefix("- "));
+        let flags: Vec<&str> = flags.map(|flag| flag.trim_matches(['\'', '"'])).collect();
+        assert!(flags.len() >= 2, "{}: no flags were found", project::relative(&path));
+
+        // What comes before --help is read and judged; then the help is printed and nothing is started.
+        let (well, said) = run(Command::new(crate::image::binary()).args(&flags).arg("--help"));
+        assert!(well, "{}: {flags:?}: {said}", project::relative(&path));
+    }
+}

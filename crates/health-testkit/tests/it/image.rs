@@ -151,7 +151,7 @@ fn no_source_includes_a_file_that_the_builder_does_not_get() {
 }
 
 /// The operator as the tests' own build made it.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let beside_the_tests = std::env::current_exe().unwrap();
     let binary = beside_the_tests.parent().and_then(Path::parent).unwrap().join("health-check-operator");
     assert!(binary.is_file(), "{} is missing: build it with `cargo build --workspace`", binary.display());
