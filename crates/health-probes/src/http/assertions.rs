@@ -28,7 +28,7 @@ use crate::failure::Failure;
 /// Turns of loops, all together.
 const MOST_TURNS: u32 = 1_000_000;
 /// What one assertion may take.
-const LONGEST_RUN: Duration = Duration::from_millis(250);
+const LONGEST_RUN: Duration = Duration::from_secs(1);
 /// What one value may weigh, in bytes.
 const HEAVIEST: usize = 8 << 20;
 /// How many times one expression may name a variable; each mention may be a copy.

@@ -256,7 +256,7 @@ fn explain(error: &(dyn StdError + 'static), meter: &Meter, trace: &Trace, doing
         if let Some(io) = error.downcast_ref::<io::Error>()
             && io.get_ref().is_none_or(|inner| !inner.is::<hyper::Error>())
         {
-            return trace.broken(io, doing);
+            return broken(io, meter, trace, doing);
         }
         if let Some(h2) = error.downcast_ref::<h2::Error>()
             && let Some(reason) = h2.reason()
@@ -295,6 +295,21 @@ fn explain(error: &(dyn StdError + 'static), meter: &Meter, trace: &Trace, doing
         return Failure::protocol(format!("the body from {peer} is broken or shorter than announced ({error})"));
     }
     Failure::protocol(format!("{doing} from {peer} failed ({error})"))
+}
+
+/// An I/O error: the connection's own, or one in which hyper says that the body is not what it was announced to be.
+fn broken(error: &io::Error, meter: &Meter, trace: &Trace, doing: &str) -> Failure {
+    let came = meter.read.load(Ordering::Relaxed);
+    let peer = trace.remote.map(|remote| remote.to_string()).unwrap_or_default();
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof if came > 0 => {
+            Failure::protocol(format!("the answer from {peer} is shorter than announced ({came} bytes came in all)"))
+        }
+        io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
+            Failure::protocol(format!("the body from {peer} is malformed ({error})"))
+        }
+        _ => trace.broken(error, doing),
+    }
 }
 
 fn not_http(beginning: &[u8], peer: &str) -> Failure {

@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod ask;
+mod assertions;
 mod certificates;
+mod hostile;
 mod http;
 mod names;
+mod redirects;
+mod secrets;
 mod tcp;

@@ -1,0 +1,292 @@
+//! Answers that no honest server gives: bombs, lies, drips, loops, nonsense. Each ends, within bounds, with its reason.
+
+use std::{io::Write as _, time::Duration};
+
+use health_model::{HttpProbe, HttpVersion, Reason, Search, SearchMatcher};
+use health_testkit::peer::{Peer, read_head};
+use rstest::rstest;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::ask::{ask, ask_within, get, http_spec};
+
+async fn peer<F, S>(serve: F) -> Peer
+where
+    F: Fn(TcpStream) -> S + Send + Sync + Copy + 'static,
+    S: Future<Output = ()> + Send + 'static,
+{
+    Peer::start("127.0.0.1", move |mut stream| async move {
+        read_head(&mut stream).await;
+        serve(stream).await;
+    })
+    .await
+    .unwrap()
+}
+
+fn searching(peer: &Peer) -> HttpProbe {
+    let search = Search { matcher: SearchMatcher::Text("needle".to_owned()), absent: false };
+    HttpProbe { search: Some(search), ..get(&format!("http://{}/", peer.address)) }
+}
+
+#[rstest]
+#[case::nothing("", Reason::ConnectionReset, "without an answer")]
+#[case::garbage("\x00\x01\x02\x03 nonsense\r\n\r\n", Reason::ProtocolError, "does not speak HTTP/1")]
+#[case::ssh("SSH-2.0-OpenSSH_9.2\r\n", Reason::ProtocolError, "it speaks SSH")]
+#[case::tls_alert("\x15\x03\x01\x00\x02\x02\x46", Reason::ProtocolError, "it speaks TLS, use https")]
+#[case::half_a_head("HTTP/1.1 200 OK\r\nContent-", Reason::ProtocolError, "ended too early")]
+#[case::bad_status("HTTP/1.1 abc OK\r\n\r\n", Reason::ProtocolError, "malformed")]
+#[case::bad_header("HTTP/1.1 200 OK\r\nno colon here\r\n\r\n", Reason::ProtocolError, "malformed")]
+#[case::two_lengths("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", Reason::ProtocolError, "")]
+#[case::short_of_its_length("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nneedle", Reason::ProtocolError, "200 OK: ")]
+#[case::broken_chunk(
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nneedle\r\n",
+    Reason::ProtocolError,
+    "200 OK: "
+)]
+#[case::unfinished_chunks(
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nneedle\r\n",
+    Reason::ProtocolError,
+    "200 OK: "
+)]
+#[case::no_gzip(
+    "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 6\r\n\r\nneedle",
+    Reason::ProtocolError,
+    "200 OK: the body is not the gzip"
+)]
+#[case::unknown_encoding(
+    "HTTP/1.1 200 OK\r\nContent-Encoding: lzma\r\nContent-Length: 6\r\n\r\nneedle",
+    Reason::ProtocolError,
+    "200 OK: "
+)]
+#[case::encoded_many_times(
+    "HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip, gzip, gzip\r\nContent-Length: 0\r\n\r\n",
+    Reason::ProtocolError,
+    "200 OK: "
+)]
+#[case::until_the_end_of_the_connection("HTTP/1.0 200 OK\r\n\r\nthe needle", Reason::Succeeded, "200 OK")]
+#[case::odd_reason("HTTP/1.1 200 \u{7f}\r\nContent-Length: 6\r\n\r\nneedle", Reason::ProtocolError, "malformed")]
+#[tokio::test]
+async fn a_malformed_answer_is_named(#[case] answer: &str, #[case] reason: Reason, #[case] said: &str) {
+    let peer = Peer::answering(answer).await.unwrap();
+    let outcome = ask(http_spec(searching(&peer))).await;
+    assert_eq!(outcome.reason, reason, "{}", outcome.response);
+    assert!(outcome.response.contains(said), "{}", outcome.response);
+}
+
+#[tokio::test]
+async fn a_length_that_lies_is_found_even_when_nothing_looks_at_the_body() {
+    let peer = Peer::answering("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes.").await.unwrap();
+    let outcome = ask(http_spec(get(&format!("http://{}/", peer.address)))).await;
+    assert_eq!(outcome.reason, Reason::ProtocolError);
+    assert!(outcome.response.starts_with("200 OK: "), "{}", outcome.response);
+}
+
+#[tokio::test]
+async fn a_reset_is_told_from_an_end() {
+    let peer = peer(|stream| async move {
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    })
+    .await;
+    let outcome = ask(http_spec(get(&format!("http://{}/", peer.address)))).await;
+    assert_eq!(outcome.reason, Reason::ConnectionReset);
+    assert!(outcome.response.contains("reset the connection"), "{}", outcome.response);
+}
+
+#[rstest]
+#[case::never_answers(|stream: TcpStream| Box::pin(async move { hold(stream).await }) as Serving, "waiting for the answer")]
+#[case::drips_its_head(|mut stream: TcpStream| Box::pin(async move {
+    for byte in b"HTTP/1.1 200 OK\r\n".iter().chain(std::iter::repeat(&b'a')) {
+        if stream.write_all(&[*byte]).await.is_err() { break; }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}) as Serving, "waiting for the answer")]
+#[case::drips_its_body(|mut stream: TcpStream| Box::pin(async move {
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+    while stream.write_all(b"a").await.is_ok() { tokio::time::sleep(Duration::from_millis(20)).await; }
+}) as Serving, "reading the answer")]
+#[case::informs_for_ever(|mut stream: TcpStream| Box::pin(async move {
+    while stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.is_ok() { tokio::time::sleep(Duration::from_millis(20)).await; }
+}) as Serving, "waiting for the answer")]
+#[tokio::test]
+async fn whoever_takes_for_ever_is_cut_at_the_deadline(#[case] serve: fn(TcpStream) -> Serving, #[case] at: &str) {
+    let peer = peer(serve).await;
+    let started = std::time::Instant::now();
+    let outcome = ask_within(http_spec(searching(&peer)), Duration::from_millis(400)).await;
+    assert_eq!((outcome.reason, outcome.response.as_str()), (Reason::Timeout, "Timeout"));
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    let evidence = outcome.evidence.unwrap();
+    let line = evidence.attempts.last().unwrap();
+    assert!(line.contains(at) && line.contains(&peer.address.to_string()), "{line}");
+}
+
+type Serving = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+async fn hold(mut stream: TcpStream) {
+    let _ = stream.read(&mut [0]).await;
+}
+
+#[rstest]
+#[case::informational("HTTP/1.1 100 Continue\r\n\r\n")]
+#[case::headers_without_end("HTTP/1.1 200 OK\r\nX-Long: ")]
+#[tokio::test]
+async fn an_endless_head_ends_at_its_bound(#[case] beginning: &'static str) {
+    let peer = Peer::start("127.0.0.1", move |mut stream| async move {
+        read_head(&mut stream).await;
+        let _ = stream.write_all(beginning.as_bytes()).await;
+        let more = if beginning.ends_with(": ") { "x".repeat(1024) } else { beginning.repeat(40) };
+        while stream.write_all(more.as_bytes()).await.is_ok() {}
+    })
+    .await
+    .unwrap();
+    let outcome = ask(http_spec(get(&format!("http://{}/", peer.address)))).await;
+    assert_eq!(outcome.reason, Reason::ProtocolError, "{}", outcome.response);
+}
+
+#[tokio::test]
+async fn many_headers_end_at_their_bound() {
+    let headers: String = (0..500).map(|index| format!("X-{index}: 1\r\n")).collect();
+    let peer = Peer::answering(format!("HTTP/1.1 200 OK\r\n{headers}\r\n")).await.unwrap();
+    let outcome = ask(http_spec(get(&format!("http://{}/", peer.address)))).await;
+    assert_eq!(outcome.reason, Reason::ProtocolError);
+    assert!(outcome.response.contains("100 lines"), "{}", outcome.response);
+}
+
+#[tokio::test]
+async fn an_endless_body_stops_at_the_limit() {
+    let endless = |mut stream: TcpStream| async move {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        while stream.write_all(&[b'a'; 8192]).await.is_ok() {}
+    };
+    let peer = peer(endless).await;
+    let outcome = ask(http_spec(searching(&peer))).await;
+    assert_eq!(outcome.reason, Reason::BodyTooLarge, "{}", outcome.response);
+    let outcome = ask(http_spec(get(&format!("http://{}/", peer.address)))).await;
+    assert_eq!(outcome.reason, Reason::Succeeded, "{}", outcome.response);
+}
+
+/// 64 MiB of zeros, compressed.
+fn bomb(tool: &str) -> Vec<u8> {
+    let mut child = std::process::Command::new(tool)
+        .args(["-c", "-1"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!(
+                "{tool} is needed here ({error}): apt-get install {}",
+                if tool == "brotli" { "brotli" } else { tool }
+            )
+        });
+    let mut input = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || {
+        for _ in 0..64 {
+            input.write_all(&vec![0; 1 << 20]).unwrap();
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output.stdout
+}
+
+#[rstest]
+#[case("gzip", "gzip")]
+#[case("br", "brotli")]
+#[case("zstd", "zstd")]
+#[tokio::test]
+async fn a_bomb_is_cut_at_the_limit(#[case] encoding: &str, #[case] tool: &str) {
+    let bomb = bomb(tool);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {}\r\n\r\n", bomb.len());
+    let peer = Peer::answering([head.as_bytes(), &bomb].concat()).await.unwrap();
+    let outcome = ask(http_spec(searching(&peer))).await;
+    assert_eq!(outcome.reason, Reason::BodyTooLarge, "{}", outcome.response);
+    let outcome = ask(http_spec(get(&format!("http://{}/", peer.address)))).await;
+    assert_eq!(outcome.reason, Reason::Succeeded, "{}", outcome.response);
+}
+
+#[rstest]
+#[case::gzip("gzip", &["gzip", "-c"])]
+#[case::brotli("br", &["brotli", "-c"])]
+#[case::zstd("zstd", &["zstd", "-c"])]
+#[case::deflate("deflate", &["openssl", "zlib"])]
+#[tokio::test]
+async fn what_is_compressed_is_read(#[case] encoding: &str, #[case] command: &[&str]) {
+    let text = b"hay hay needle hay";
+    let packed = if encoding == "deflate" { zlib_stored(text) } else { packed(command, text) };
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {}\r\n\r\n", packed.len());
+    let peer = Peer::answering([head.as_bytes(), &packed].concat()).await.unwrap();
+    let outcome = ask(http_spec(searching(&peer))).await;
+    assert_eq!(outcome.reason, Reason::Succeeded, "{}", outcome.response);
+    if encoding == "deflate" {
+        // Without its wrapping, as some servers send it.
+        let raw = &packed[2..packed.len() - 4];
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: {}\r\n\r\n", raw.len());
+        let peer = Peer::answering([head.as_bytes(), raw].concat()).await.unwrap();
+        let outcome = ask(http_spec(searching(&peer))).await;
+        assert_eq!(outcome.reason, Reason::Succeeded, "{}", outcome.response);
+    }
+}
+
+fn packed(command: &[&str], text: &[u8]) -> Vec<u8> {
+    let mut child = std::process::Command::new(command[0])
+        .args(&command[1..])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{} is needed here ({error}): apt-get install {}", command[0], command[0]));
+    child.stdin.take().unwrap().write_all(text).unwrap();
+    child.wait_with_output().unwrap().stdout
+}
+
+/// A zlib stream (RFC 1950) of one stored block.
+fn zlib_stored(text: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(text.len()).unwrap();
+    let (mut a, mut b) = (1_u32, 0_u32);
+    for byte in text {
+        a = (a + u32::from(*byte)) % 65_521;
+        b = (b + a) % 65_521;
+    }
+    let mut stream = vec![0x78, 0x01, 0x01];
+    stream.extend_from_slice(&length.to_le_bytes());
+    stream.extend_from_slice(&(!length).to_le_bytes());
+    stream.extend_from_slice(text);
+    stream.extend_from_slice(&(b << 16 | a).to_be_bytes());
+    stream
+}
+
+#[rstest]
+#[case::plain_http1("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")]
+#[case::nothing("")]
+#[case::settings_then_nonsense("\x00\x00\x00\x04\x00\x00\x00\x00\x00\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f")]
+#[tokio::test]
+async fn a_peer_that_speaks_no_http2_is_named(#[case] answer: &'static str) {
+    let peer = Peer::start("127.0.0.1", move |mut stream| async move {
+        let _ = stream.read(&mut [0; 24]).await;
+        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.shutdown().await;
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    })
+    .await
+    .unwrap();
+    let probe = HttpProbe { version: HttpVersion::H2c, ..get(&format!("http://{}/", peer.address)) };
+    let outcome = ask(http_spec(probe)).await;
+    assert!(
+        matches!(outcome.reason, Reason::ProtocolError | Reason::ConnectionReset),
+        "{}: {}",
+        outcome.reason,
+        outcome.response
+    );
+}
+
+#[tokio::test]
+async fn a_failed_status_is_told_although_its_body_never_ends() {
+    let dripping = |mut stream: TcpStream| async move {
+        let _ = stream.write_all(b"HTTP/1.1 500 Internal Server Error\r\n\r\noops").await;
+        hold(stream).await;
+    };
+    let peer = peer(dripping).await;
+    let outcome = ask_within(http_spec(searching(&peer)), Duration::from_secs(2)).await;
+    assert_eq!(outcome.reason, Reason::UnexpectedStatus, "{}", outcome.response);
+    assert_eq!(outcome.status_code, Some(500));
+}
