@@ -14,7 +14,7 @@ use crate::{
     material::{MaterialManifest, Materials, Reference},
     metadata::{self, Metadata},
     path::FieldPath,
-    problem::{Fault, Problem},
+    problem::{Fault, Problem, one_line},
     resource::{health_check::HealthCheckSpec, notification_rule::NotificationRuleSpec, value::NumberOrText},
     schema, structure,
     tree::{Content, Node},
@@ -375,8 +375,9 @@ fn structured<T: serde::de::DeserializeOwned>(
 
 fn located(fault: Fault, place: &Place, node: Option<&Node>, object: Option<String>) -> Problem {
     let Fault { field, value, message, remedy } = fault;
+    let (message, remedy) = (one_line(&message), one_line(&remedy));
     let line = node.and_then(|node| node.line_of(&field)).or((place.line > 0).then_some(place.line));
-    let field = Some(field).filter(|field| !field.is_empty());
+    let field = Some(one_line(&field)).filter(|field| !field.is_empty());
     Problem { source: place.source.to_string(), line, object, field, value, message, remedy }
 }
 

@@ -77,9 +77,21 @@ impl Fault {
 /// Longest value shown, in characters.
 const SHOWN_VALUE_LIMIT: usize = 80;
 
+/// Longest field path or message shown, in characters.
+const SHOWN_TEXT_LIMIT: usize = 500;
+
 fn shortened(value: &str) -> String {
-    let one_line: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match one_line.char_indices().nth(SHOWN_VALUE_LIMIT) {
+    cut(value, SHOWN_VALUE_LIMIT)
+}
+
+/// A text in one line, as short as a line should be.
+pub(crate) fn one_line(text: &str) -> String {
+    cut(text, SHOWN_TEXT_LIMIT)
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    let one_line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match one_line.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", &one_line[..end]),
         None => one_line,
     }

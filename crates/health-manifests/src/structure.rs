@@ -6,6 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 
 use crate::{
+    convert::url::without_user_info,
     path::FieldPath,
     problem::Fault,
     tree::{Content, Entry, Node},
@@ -77,7 +78,7 @@ fn show(fault: Fault, node: &Node, path: &FieldPath<'_>) -> Fault {
         Content::Bool(value) => fault.showing(value),
         Content::Int(value) => fault.showing(value),
         Content::Float(value) => fault.showing(value),
-        Content::Text(value) => fault.showing(format_args!("{value:?}")),
+        Content::Text(value) => fault.showing(format!("{:?}", without_user_info(value))),
         Content::Null | Content::List(_) | Content::Map(_) => fault,
     }
 }

@@ -21,8 +21,8 @@ const SCHEMES: &str = "http, https, ws, wss, tcp, tls, dns, grpc, grpcs, icmp or
 ///
 /// # Errors
 /// What is wrong with the target, its user info left out.
-pub fn check_from_target(target: &str) -> Result<CheckSpec, Problem> {
-    let fault = |fault: Fault| problem(target, fault);
+pub fn check_from_target(target: &str) -> Result<CheckSpec, Box<Problem>> {
+    let fault = |fault: Fault| Box::new(problem(target, fault));
     let spec = spec_of(target).map_err(fault)?;
     let document = json!({ "spec": spec });
     let mut faults = Vec::new();

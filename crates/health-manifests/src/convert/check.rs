@@ -229,23 +229,23 @@ pub(crate) fn outline(spec: &HealthCheckSpec) -> (Option<String>, Option<ProbeKi
     let sections = sections(spec);
     let Some(section) = sections.first() else { return (None, None) };
     let (target, kind) = match section {
-        Section::Flat(url) => (without_user_info(&url.0), ProbeKind::Http),
-        Section::Http(http) => (without_user_info(&http.url.0), ProbeKind::Http),
+        Section::Flat(url) => (url.0.clone(), ProbeKind::Http),
+        Section::Http(http) => (http.url.0.clone(), ProbeKind::Http),
         Section::Tcp(tcp) => {
             let host = tcp.host.as_deref().or(tcp.ipv4.as_deref()).unwrap_or_default();
             (format!("tcp://{host}:{}", tcp.port), ProbeKind::Tcp)
         }
         Section::Dns(dns) => {
-            let server = without_user_info(dns.server.as_deref().unwrap_or_default());
+            let server = dns.server.as_deref().unwrap_or_default();
             (format!("dns://{server}/{}", dns.name), ProbeKind::Dns)
         }
         Section::Grpc(grpc) => (format!("grpc://{}:{}", grpc.host, grpc.port), ProbeKind::Grpc),
         Section::Icmp(icmp) => (format!("icmp://{}", icmp.host), ProbeKind::Icmp),
-        Section::WebSocket(websocket) => (without_user_info(&websocket.url.0), ProbeKind::WebSocket),
+        Section::WebSocket(websocket) => (websocket.url.0.clone(), ProbeKind::WebSocket),
         Section::Udp(udp) => (format!("udp://{}:{}", udp.host, udp.port), ProbeKind::Udp),
         Section::Heartbeat(_) => ("heartbeat".to_owned(), ProbeKind::Heartbeat),
     };
-    (Some(target), Some(kind))
+    (Some(without_user_info(&target)), Some(kind))
 }
 
 fn threshold(number: Option<i64>) -> u32 {

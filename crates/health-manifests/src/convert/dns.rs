@@ -2,7 +2,13 @@
 
 use health_model::{DnsProbe, DnsServer, DnsTransport, Host};
 
-use super::{Conversion, tcp::is_name, tcp::transpose, tls::TlsUse, url::UrlShape};
+use super::{
+    Conversion,
+    tcp::is_name,
+    tcp::transpose,
+    tls::TlsUse,
+    url::{UrlShape, without_user_info},
+};
 use crate::{
     path::FieldPath,
     resource::dns::{Dns, DnsTransportSpec, RcodeSpec, RecordTypeSpec},
@@ -18,7 +24,7 @@ impl Conversion<'_> {
         let good_name = name == "." || is_name(name);
         if !good_name {
             let remedy = "write one like example.org";
-            self.fault_showing(path.key("name"), format_args!("{name:?}"), ("is no DNS name", remedy));
+            self.fault_showing(path.key("name"), format!("{:?}", without_user_info(name)), ("is no DNS name", remedy));
         }
         if tls.is_some() && !encrypted {
             self.fault(path, "has tls without a transport that speaks it", "set transport to Tls or Https");
@@ -73,7 +79,7 @@ impl Conversion<'_> {
             Some(Ok(port)) if port > 0 => Some(port),
             Some(_) => {
                 let remedy = "write a number from 1 to 65535 after the colon";
-                self.fault_showing(path, format_args!("{text:?}"), ("has no valid port", remedy));
+                self.fault_showing(path, format!("{:?}", without_user_info(text)), ("has no valid port", remedy));
                 return None;
             }
         };

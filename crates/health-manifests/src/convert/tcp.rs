@@ -2,7 +2,7 @@
 
 use health_model::{DialogueStep, Host, TcpProbe};
 
-use super::{Conversion, escape::unescape, tls::TlsUse};
+use super::{Conversion, escape::unescape, tls::TlsUse, url::without_user_info};
 use crate::{
     path::FieldPath,
     resource::{
@@ -54,7 +54,7 @@ impl Conversion<'_> {
         };
         if !good {
             let remedy = "write a DNS name or an address, without scheme, port or path";
-            self.fault_showing(path, format_args!("{text:?}"), ("is no host", remedy));
+            self.fault_showing(path, format!("{:?}", without_user_info(text)), ("is no host", remedy));
         }
         good.then_some(host)
     }
