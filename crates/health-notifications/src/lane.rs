@@ -33,6 +33,8 @@ pub(crate) struct InFlight {
     pub(crate) id: Arc<str>,
     pub(crate) telling: Telling,
     pub(crate) incident: Arc<str>,
+    /// It was offered before and may have been accepted then, whatever comes of it now.
+    pub(crate) again: bool,
     /// The members, in order.
     pub(crate) members: Vec<CheckId>,
 }
@@ -78,6 +80,7 @@ pub(crate) struct Batch {
     pub(crate) id: Arc<str>,
     pub(crate) telling: Telling,
     pub(crate) incident: Arc<str>,
+    pub(crate) again: bool,
     pub(crate) members: Vec<CheckId>,
 }
 
@@ -100,7 +103,7 @@ impl Lane {
             .map(|(check, _)| check.clone())
             .collect();
         let incident = self.incident_of(id, members.first()?);
-        Some(Batch { id: Arc::clone(attempt), telling, incident, members })
+        Some(Batch { id: Arc::clone(attempt), telling, incident, again: true, members })
     }
 
     fn attempt_of(&self, check: &CheckId) -> Option<&Arc<str>> {
@@ -133,7 +136,7 @@ impl Lane {
         members.truncate(destination.most_members());
         let message = self.message_id(id, telling, &members);
         let incident = incident.unwrap_or_else(|| Arc::clone(&message));
-        Some(Batch { id: message, telling, incident, members })
+        Some(Batch { id: message, telling, incident, again: false, members })
     }
 
     fn is_news(&self, check: &CheckId) -> bool {

@@ -27,10 +27,8 @@ use crate::{
 
 /// How often what is held back is looked at again: windows open and close on whole minutes, mostly.
 const MUTED_LOOK: Duration = Duration::from_secs(5);
-/// How long a destination that is gone is tried, to close what it had opened.
+/// How long a destination that is gone, or that refuses for good, is tried to close what is over.
 const CLOSING_TIME: Duration = Duration::from_secs(24 * 3600);
-/// Refusals in a row after which a message that only closes is given up.
-const MOST_REFUSED_CLOSINGS: u32 = 5;
 /// Delay after a refusal: somebody has to mend the rule first.
 const AFTER_REFUSAL: Duration = Duration::from_secs(30);
 /// Bytes kept of a response or a target in an entry.
@@ -441,11 +439,13 @@ impl Machine {
         let sending = first_due.map(|due| due.max(free_at.unwrap_or(Timestamp::MIN)));
         let sending = sending.filter(|_| lane.in_flight.is_none());
         let closing = lane.retired.map(|since| later(since, CLOSING_TIME));
-        lane.wake = [sending, look.wake, patience, closing].into_iter().flatten().min();
+        let without_sending = [look.wake, patience, closing].into_iter().flatten().min();
+        lane.wake = sending.into_iter().chain(without_sending).min();
         if lane.in_flight.is_some() || free_at.is_some_and(|free| now < free) {
             return None;
         }
         let batch = lane.choose(id, &look.debts, now)?;
+        lane.wake = without_sending;
         Some(self.dispatch(id, destination, batch, now))
     }
 
@@ -465,8 +465,12 @@ impl Machine {
             let policy = policy(lane, spec, check);
             let muted = matches!(situation, Situation::Failing { mute: Some(_), .. }) || quiet.is_some();
             look.muted += usize::from(muted);
-            if entry.phase == Phase::Holding && !muted {
+            let failing = matches!(situation, Situation::Failing { mute: None, .. });
+            if entry.phase == Phase::Holding && failing && !muted {
                 look.wakes_at(later(entry.since, policy.wait));
+            }
+            if let Some(reopens) = entry.reopens_at(&policy).filter(|_| failing && !muted) {
+                look.wakes_at(reopens);
             }
             if entry.flapping {
                 look.wakes_at(later(now, self.flapping.window / 10));
@@ -497,7 +501,7 @@ impl Machine {
         batch: crate::lane::Batch,
         now: Timestamp,
     ) -> Delivery {
-        let crate::lane::Batch { id: message, telling, incident, members } = batch;
+        let crate::lane::Batch { id: message, telling, incident, again, members } = batch;
         let storm = destination.style() == Style::Incident && members.len() > 1;
         let mut told = Vec::with_capacity(members.len());
         for check in &members {
@@ -505,6 +509,7 @@ impl Machine {
             let snapshot = self.checks.get(check).map(Arc::clone);
             let Some(entry) = self.lanes.get_mut(id).and_then(|lane| lane.entries.get_mut(check)) else { continue };
             entry.attempt = Some(Arc::clone(&message));
+            entry.closing |= !telling.is_firing();
             if storm && telling.is_firing() {
                 entry.incident = Some(Arc::clone(&incident));
             }
@@ -520,10 +525,9 @@ impl Machine {
                 id: Arc::clone(&message),
                 telling,
                 incident: Arc::clone(&incident),
+                again,
                 members: told.iter().map(|member| member.check.clone()).collect(),
             });
-            lane.wake =
-                lane.entries.values().any(|entry| entry.phase == Phase::Holding).then_some(later(now, MUTED_LOOK));
         }
         let message =
             Message { id: message, rule: id.rule.clone(), telling, now, members: told, incident, test: false };
@@ -552,10 +556,11 @@ impl Machine {
             Verdict::Rejected { why } => {
                 self.counters.rejected(kind);
                 let failures = lane.fail(why, true, now);
+                let hopeless = lane.trouble.as_ref().is_some_and(|trouble| later(trouble.since, CLOSING_TIME) <= now);
                 let delay = self.retrying.delay(failures, message).max(AFTER_REFUSAL.min(self.retrying.longest));
                 lane.retry_at = Some(later(now, delay));
                 self.unfreeze(id, &in_flight);
-                if failures >= MOST_REFUSED_CLOSINGS && !in_flight.telling.is_firing() {
+                if hopeless && !in_flight.telling.is_firing() {
                     self.give_up(id, &in_flight);
                 }
             }
@@ -564,10 +569,12 @@ impl Machine {
 
     /// The provider does not have it: the next attempt may be put together anew.
     fn unfreeze(&mut self, id: &LaneId, in_flight: &InFlight) {
-        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let Some(lane) = self.lanes.get_mut(id).filter(|_| !in_flight.again) else { return };
         for check in &in_flight.members {
             let Some(entry) = lane.entries.get_mut(check) else { continue };
             entry.attempt = None;
+            entry.closing = false;
+            entry.reopened = None;
             if entry.phase == Phase::Owed && entry.incident.as_ref() == Some(&in_flight.incident) {
                 entry.incident = None;
             }
@@ -584,18 +591,19 @@ impl Machine {
                 self.counters.abandoned += 1;
             }
         }
-        tracing::warn!(rule = %id.rule, destination = %id.destination, "gave up a message that closes: refused again and again");
+        tracing::warn!(rule = %id.rule, destination = %id.destination, "gave up a message that closes: refused for a day");
     }
 
     fn accepted(&mut self, id: &LaneId, in_flight: &InFlight, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(id) else { return };
         lane.trouble = None;
         lane.retry_at = None;
+        let wait = lane.destination.as_ref().map_or(Duration::ZERO, |destination| destination.spec().wait_before_send);
         let told = if in_flight.telling.is_firing() { &mut lane.last_told } else { &mut lane.last_resolved };
         *told = Some(now);
         for check in &in_flight.members {
             let Some(entry) = lane.entries.remove(check) else { continue };
-            let after = entry.after_accepted(in_flight.telling, now);
+            let after = entry.after_accepted(in_flight.telling, wait, now);
             keep(&mut self.changes, id, check, after.clone());
             if let Some(entry) = after {
                 lane.entries.insert(check.clone(), entry);
@@ -660,6 +668,11 @@ fn as_of(check: &CheckSnapshot, transition: &Transition) -> CheckSnapshot {
 
 fn notice(entry: &mut Entry, check: &CheckSnapshot) {
     let Ok(reason) = failing_reason(check) else { return };
+    if entry.phase == Phase::Holding
+        && let Ok(spec) = &check.definition.spec
+    {
+        entry.severity = spec.severity;
+    }
     entry.reason = reason;
     entry.response = clipped(&check.standing.response);
     if let Ok(spec) = &check.definition.spec {
@@ -721,6 +734,7 @@ fn member(
         ended: entry.ended,
         turns: entry.flapping.then_some((turns, window)),
         reason: entry.reason,
+        severity: entry.severity,
         response: entry.response.clone(),
         target: entry.target.clone(),
         snapshot,

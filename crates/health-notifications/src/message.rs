@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use health_model::{CheckId, RuleId};
+use health_model::{CheckId, RuleId, Severity};
 use jiff::Timestamp;
 
 use crate::{debt::Telling, input::CheckSnapshot};
@@ -39,6 +39,8 @@ pub struct Member {
     pub turns: Option<(usize, Duration)>,
     /// Why it failed, as last known.
     pub reason: health_model::Reason,
+    /// How bad it is, as it was when the outage began.
+    pub severity: Severity,
     /// What it said.
     pub response: String,
     /// What is asked.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use health_model::Reason;
+use health_model::{Reason, Severity};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -11,6 +11,7 @@ use crate::{
     lane::{Lane, Trouble},
     ledger::{Entry, Phase},
     settings::{Flapping, Retrying},
+    step::later,
 };
 
 /// Turns left in the window at which a flapping check is calm again.
@@ -31,16 +32,19 @@ impl Entry {
             flapping_told: false,
             silent: false,
             attempt: None,
+            closing: false,
+            reopened: None,
             incident: None,
             certificate: None,
             reason: Reason::Pending,
+            severity: Severity::default(),
             response: String::new(),
             target: String::new(),
         }
     }
 
     /// What is left of the entry after a message about it was accepted.
-    pub(crate) fn after_accepted(mut self, telling: Telling, now: Timestamp) -> Option<Self> {
+    pub(crate) fn after_accepted(mut self, telling: Telling, wait: Duration, now: Timestamp) -> Option<Self> {
         self.attempt = None;
         match telling {
             Telling::Firing | Telling::Flapping => {
@@ -53,18 +57,33 @@ impl Entry {
                 }
                 Some(self)
             }
-            Telling::Summary | Telling::Resolved | Telling::Unwatched => self.closed(),
+            Telling::Summary | Telling::Resolved | Telling::Unwatched => self.closed(wait, now),
         }
     }
 
-    /// The outage is told to be over. One that began meanwhile is another one, and begins afresh.
-    fn closed(self) -> Option<Self> {
-        let over = self.ended.is_some() || self.unwatched;
-        if over && self.certificate.is_some() && !self.unwatched {
-            let remembered = Self { certificate: self.certificate, reason: self.reason, ..Self::beginning(self.since) };
-            return Some(Self { phase: Phase::Past, ..remembered });
+    /// The outage is told to be over. One that began meanwhile is another one: if it is over as well it is owed as a
+    /// whole, otherwise it begins afresh.
+    fn closed(self, wait: Duration, now: Timestamp) -> Option<Self> {
+        let Self { ended, reopened, unwatched, .. } = self;
+        if let (Some(since), Some(ended), false) = (reopened, ended, unwatched) {
+            let lasted = later(since, wait) <= ended;
+            let owed = Self { ended: Some(ended), owed_at: Some(now), phase: Phase::Owed, ..self.afresh(since) };
+            return lasted.then_some(owed);
         }
-        None
+        let remembered = ended.is_some() && self.certificate.is_some() && !unwatched;
+        remembered.then(|| Self { phase: Phase::Past, ..self.afresh(self.since) })
+    }
+
+    /// Another outage of the same check.
+    pub(crate) fn afresh(&self, since: Timestamp) -> Self {
+        Self {
+            certificate: self.certificate.clone(),
+            reason: self.reason,
+            severity: self.severity,
+            response: self.response.clone(),
+            target: self.target.clone(),
+            ..Self::beginning(since)
+        }
     }
 
     /// Enters or leaves flapping by the number of turns in the window; says whether it left.

@@ -78,7 +78,7 @@ impl Notifications {
         ledger: Arc<dyn LedgerStore>,
         shutdown: CancellationToken,
     ) -> Result<Self, TransportError> {
-        let transport = Transport::new(settings.timeout, settings.extra_roots.as_deref())?;
+        let transport = Transport::new(settings.timeout, settings.extra_roots.clone())?;
         let shared = Arc::new(Shared {
             inbox: Inbox::default(),
             machine: Mutex::new(None),

@@ -59,18 +59,27 @@ impl Entry {
         if !self.unwatched {
             self.unwatched = true;
             self.owed_at = Some(now);
-            self.attempt = self.attempt.take().filter(|_| policy.in_flight);
+            self.attempt = None;
         }
         Fate::Kept
     }
 
     fn fails(&mut self, since: Timestamp, muted: bool, policy: &Policy, now: Timestamp) {
         self.watched_again();
+        if self.closing && self.ended.is_some() {
+            self.reopened = Some(since);
+        }
         if self.ended.take().is_some() {
             self.attempt = None;
             if self.phase == Phase::Owed {
                 self.since = since;
+            } else {
+                self.owed_at = None;
             }
+        }
+        if let Some(reopened) = self.reopens_at(policy).filter(|at| !muted && *at <= now).and(self.reopened) {
+            // Readers may believe that it is over: what fails now is told as another outage.
+            *self = self.afresh(reopened);
         }
         match self.phase {
             Phase::Holding if !muted && later(self.since, policy.wait) <= now => {
@@ -83,6 +92,12 @@ impl Entry {
             }
             Phase::Holding | Phase::Owed | Phase::Told | Phase::Past => {}
         }
+    }
+
+    /// When an outage that began while its forerunner was being closed has outlasted its hold.
+    pub(crate) fn reopens_at(&self, policy: &Policy) -> Option<Timestamp> {
+        let reopened = self.reopened.filter(|_| self.closing && self.ended.is_none() && !policy.in_flight)?;
+        Some(later(reopened, policy.wait))
     }
 
     /// Only what has not been offered to a provider yet can be held back again.
@@ -110,7 +125,7 @@ impl Entry {
             return Fate::Forgotten;
         }
         self.ended = Some(at.max(self.since));
-        self.attempt = self.attempt.take().filter(|_| policy.in_flight);
+        self.attempt = None;
         if self.phase == Phase::Told {
             self.owed_at = Some(now);
         }

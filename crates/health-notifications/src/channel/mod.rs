@@ -3,12 +3,24 @@
 //! A channel turns a [`Message`] into one request; the shared transport carries it and judges the answer. No error says
 //! more than which channel and what kind of failure: addresses and tokens never reach it.
 
+mod alertmanager;
+mod discord;
+mod email;
+mod google_chat;
+mod matrix;
+mod ntfy;
+mod opsgenie;
+mod pagerduty;
+mod payload;
 mod slack;
+mod teams;
+mod telegram;
 mod transport;
+mod webhook;
 
 use std::time::Duration;
 
-use health_model::{Channel, Sensitive};
+use health_model::{Channel, Sensitive, SlackWebhook};
 
 use crate::{destination::Destination, message::Message};
 
@@ -56,15 +68,45 @@ impl Call {
     }
 }
 
-/// The request that says this there.
-pub(crate) fn call(destination: &Destination, message: &Message) -> Result<Call, String> {
-    match destination.channel() {
+/// How a message travels.
+pub(crate) enum Way<'a> {
+    /// By HTTP.
+    Http(Call),
+    /// By SMTP.
+    Mail(email::Section<'a>),
+}
+
+/// What has to be done to say this there.
+pub(crate) fn way<'a>(destination: &'a Destination, message: &Message) -> Result<Way<'a>, String> {
+    let address = destination.address();
+    let hook = |webhooks: &'a [SlackWebhook]| webhooks.get(address).ok_or_else(|| "the address is gone".to_owned());
+    let call = match destination.channel() {
         Channel::Slack { webhooks, username, channel, texts } => {
-            let webhook = webhooks.get(destination.address()).ok_or("the address is gone")?;
-            Ok(slack::call(webhook, username.as_deref(), channel.as_deref(), texts, message))
+            slack::call(hook(webhooks)?, username.as_deref(), channel.as_deref(), texts, message)
         }
-        other => Err(format!("{} is not supported yet", other.kind().as_str())),
-    }
+        Channel::Discord { webhooks, texts } => discord::call(hook(webhooks)?, texts, message),
+        Channel::Teams { webhooks, texts } => teams::call(hook(webhooks)?, texts, message),
+        Channel::GoogleChat { webhooks, texts } => google_chat::call(hook(webhooks)?, texts, message),
+        Channel::Telegram { api_url, bot_token, chat_id, texts } => {
+            telegram::call(api_url, bot_token, chat_id, texts, message)
+        }
+        Channel::Pagerduty { api_url, routing_key, texts } => pagerduty::call(api_url, routing_key, texts, message),
+        Channel::Opsgenie { api_url, api_key, texts } => opsgenie::call(api_url, api_key, texts, message),
+        Channel::Ntfy { url, topic, token, texts } => ntfy::call(url, topic, token.as_ref(), texts, message),
+        Channel::Matrix { homeserver, room, token, texts } => matrix::call(homeserver, room, token, texts, message),
+        Channel::Email { to, from, host, port, credentials, tls, texts } => {
+            let credentials = credentials.as_ref();
+            return Ok(Way::Mail(email::Section { to, from, host, port: *port, credentials, tls: *tls, texts }));
+        }
+        Channel::Alertmanager { urls, texts } => {
+            alertmanager::call(urls.get(address).ok_or("the address is gone")?, texts, message)
+        }
+        Channel::Webhook { url, method, headers, body, hmac_secret, texts } => {
+            let (body, hmac_secret) = (body.as_deref(), hmac_secret.as_ref());
+            webhook::call(&webhook::Section { url, method, headers, body, hmac_secret, texts }, message)?
+        }
+    };
+    Ok(Way::Http(call))
 }
 
 /// Everything about a destination that must never be shown.

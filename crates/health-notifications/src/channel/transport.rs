@@ -15,7 +15,7 @@ use hyper_util::{
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use super::{Call, Verdict, call, secrets};
+use super::{Call, Verdict, Way, email, secrets, way};
 use crate::{destination::Destination, message::Message};
 
 /// Bytes of an answer that are read; the rest is cut off with the connection.
@@ -28,6 +28,7 @@ const QUOTED: usize = 200;
 pub struct Transport {
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
+    extra_roots: Option<Arc<[u8]>>,
 }
 
 /// Why no transport could be made.
@@ -40,11 +41,11 @@ impl Transport {
     ///
     /// # Errors
     /// When the extra roots are no certificates.
-    pub fn new(timeout: Duration, extra_roots: Option<&[u8]>) -> Result<Self, TransportError> {
+    pub fn new(timeout: Duration, extra_roots: Option<Arc<[u8]>>) -> Result<Self, TransportError> {
         let mut roots = rustls::RootCertStore::empty();
         // A machine without roots can still tell whoever is reached without TLS.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        for certificate in extra_roots.into_iter().flat_map(CertificateDer::pem_slice_iter) {
+        for certificate in extra_roots.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem)) {
             let certificate = certificate.map_err(|error| TransportError(error.to_string()))?;
             roots.add(certificate).map_err(|error| TransportError(error.to_string()))?;
         }
@@ -69,7 +70,7 @@ impl Transport {
             .pool_idle_timeout(Duration::from_secs(30))
             .retry_canceled_requests(false)
             .build(connector);
-        Ok(Self { http, timeout })
+        Ok(Self { http, timeout, extra_roots })
     }
 
     /// Delivers one message; always answers within the deadline.
@@ -81,16 +82,25 @@ impl Transport {
     pub async fn deliver_and_quote(&self, destination: &Destination, message: &Message) -> (Verdict, String) {
         let hidden = secrets(destination.channel(), destination.address());
         let redact = |text: &str| redacted(text, hidden.iter().map(health_model::Sensitive::expose));
-        let call = match call(destination, message) {
-            Ok(call) => call,
+        let way = match way(destination, message) {
+            Ok(way) => way,
             Err(why) => return (Verdict::Rejected { why: redact(&why) }, String::new()),
         };
-        let verdict = tokio::time::timeout(self.timeout, self.exchange(call)).await;
+        let verdict = tokio::time::timeout(self.timeout, self.go(way, message)).await;
         let Ok((verdict, said)) = verdict else {
             let why = format!("no answer within {:?}", self.timeout);
             return (Verdict::Retry { why, after: None, ambiguous: true }, String::new());
         };
         (verdict.redacted(redact), redact(&said))
+    }
+
+    async fn go(&self, way: Way<'_>, message: &Message) -> (Verdict, String) {
+        match way {
+            Way::Http(call) => self.exchange(call).await,
+            Way::Mail(section) => {
+                Box::pin(email::deliver(&section, message, self.timeout, self.extra_roots.as_deref())).await
+            }
+        }
     }
 
     async fn exchange(&self, call: Call) -> (Verdict, String) {
@@ -105,7 +115,7 @@ impl Transport {
                 // An answer that breaks off or is too long has still been given: its status counts.
                 let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
                 let said = quote(head.status, &body);
-                (judge(head.status, &head.headers, &said), said)
+                (judge(head.status, &head.headers, &body, &said), said)
             }
             Err(error) => (unreached(&error), String::new()),
         }
@@ -170,14 +180,16 @@ fn quote(status: StatusCode, body: &[u8]) -> String {
     if text.is_empty() { status.to_string() } else { format!("{status}: {text}") }
 }
 
-fn judge(status: StatusCode, headers: &HeaderMap, said: &str) -> Verdict {
+fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], said: &str) -> Verdict {
     let why = format!("answered {said}");
     if status.is_success() {
         return Verdict::Accepted;
     }
     let busy = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY);
     if busy || status.is_server_error() {
-        return Verdict::Retry { why, after: retry_after(headers), ambiguous: false };
+        let after = retry_after(headers).or_else(|| asked_in_body(body));
+        // A gateway that gave up waiting does not know what became of the message.
+        return Verdict::Retry { why, after, ambiguous: status == StatusCode::GATEWAY_TIMEOUT };
     }
     if status.is_redirection() {
         return Verdict::Rejected { why: format!("{why}; redirects are not followed: write the final address") };
@@ -193,6 +205,15 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// Where some providers say how long to wait: Telegram, Discord and Matrix.
+fn asked_in_body(body: &[u8]) -> Option<Duration> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let seconds = body.pointer("/parameters/retry_after").or_else(|| body.get("retry_after"));
+    let seconds = seconds.and_then(serde_json::Value::as_f64);
+    let seconds = seconds.or_else(|| Some(body.get("retry_after_ms")?.as_f64()? / 1000.0))?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// Takes every secret, and every long enough part of a secret address, out of a text.

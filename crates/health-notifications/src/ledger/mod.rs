@@ -8,7 +8,7 @@ mod memory;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use health_model::{ChannelKind, CheckId, Reason, RuleId};
+use health_model::{ChannelKind, CheckId, Reason, RuleId, Severity};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,12 @@ pub struct Entry {
     /// The message under way: entries with the same id travel together, before and after a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Arc<str>>,
+    /// A message that closes it was offered, and may have been accepted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closing: bool,
+    /// It failed again, since then, while that message was under way: another outage if it is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopened: Option<Timestamp>,
     /// The incident it is part of, where many checks share one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<Arc<str>>,
@@ -101,6 +107,9 @@ pub struct Entry {
     pub certificate: Option<Arc<str>>,
     /// Why it fails, as last known.
     pub reason: Reason,
+    /// How bad it is, as it was when the outage began: some providers know an alert by it.
+    #[serde(default)]
+    pub severity: Severity,
     /// What it said, as last known; at most 256 bytes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub response: String,

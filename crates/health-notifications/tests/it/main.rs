@@ -8,5 +8,6 @@
 )]
 
 mod build;
+mod model;
 mod pipeline;
 mod provider;
