@@ -10,6 +10,7 @@ use std::{
 use health_manifests::{Reference, refuse_cycles};
 use health_model::{CheckDefinition, CheckId, RuleDefinition, RuleId, Standing};
 use health_runner::EngineHandle;
+use kube::runtime::watcher::Event;
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -110,7 +111,9 @@ impl Source {
     fn hear(&mut self, scope: Scope, heard: Heard) {
         match heard {
             Heard::Event(event) => {
-                self.progress.troubled.remove(&scope);
+                if !matches!(event, Event::Init) {
+                    self.progress.troubled.remove(&scope);
+                }
                 self.progress.catalogue.hear(&scope, event, &mut self.progress.dirty);
             }
             Heard::Trouble(trouble) => {

@@ -52,8 +52,17 @@ impl Word {
             healthy: standing.healthy(),
             state: standing.state,
             reason: standing.reason,
-            generation: row.definition.meta.generation,
+            generation: judged_generation(row),
         }
+    }
+}
+
+/// The generation that the last word is about. An edited check's is the old one until it was probed, so that who waits
+/// for `observedGeneration` never reads an answer to another question.
+fn judged_generation(row: &Row) -> i64 {
+    match row.standing.reason {
+        Reason::Suspended => row.definition.meta.generation,
+        _ => row.standing.observed_generation,
     }
 }
 
@@ -179,7 +188,7 @@ fn status_of(row: &Row, previous: Option<&HealthCheckStatus>) -> HealthCheckStat
         standing: &row.standing,
         search: search.map(|search| (search.type_word(), search.used())),
         problem: definition.spec.as_ref().err(),
-        generation: definition.meta.generation,
+        generation: judged_generation(row),
     };
     HealthCheckStatus::from_parts(parts, previous, Timestamp::now())
 }

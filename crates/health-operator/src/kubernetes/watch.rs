@@ -1,6 +1,6 @@
 //! The watches: complete lists, then changes, of each kind in each scope, merged into one bounded stream.
 //!
-//! A watch that breaks is resumed, relisted and asked again for ever; meanwhile what was known stays known.
+//! A watch that breaks is taken up again with a new list, for ever; meanwhile what was known stays known.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,11 +8,7 @@ use futures::{FutureExt, StreamExt, future::BoxFuture};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject},
-    runtime::{
-        WatchStreamExt,
-        utils::Backoff,
-        watcher::{self, Event},
-    },
+    runtime::watcher::{self, Event},
 };
 use tokio::sync::mpsc;
 
@@ -88,26 +84,48 @@ async fn follow(client: Client, scope: Scope, sender: mpsc::Sender<(Scope, Heard
         Some(namespace) => Api::namespaced_with(client, namespace, &resource),
         None => Api::all_with(client, &resource),
     };
-    let events = watcher::watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).backoff(Pauses::default());
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.next().await {
-        let heard = match event {
-            Ok(event) => {
-                metrics.watch_event();
-                if matches!(event, Event::InitDone) {
-                    metrics.relisted();
+    let mut failures = 0;
+    loop {
+        let config = watcher::Config::default().timeout(WATCH_SECONDS);
+        let mut events = std::pin::pin!(watcher::watcher(api.clone(), config));
+        while let Some(event) = events.next().await {
+            let heard = match event {
+                Ok(event) => {
+                    // A list that begins has proved nothing yet.
+                    if !matches!(event, Event::Init) {
+                        failures = 0;
+                    }
+                    metrics.watch_event();
+                    if matches!(event, Event::InitDone) {
+                        metrics.relisted();
+                    }
+                    Heard::Event(event)
                 }
-                Heard::Event(event)
+                Err(error) => {
+                    metrics.watch_error();
+                    Heard::Trouble(trouble(&error))
+                }
+            };
+            let failed = matches!(heard, Heard::Trouble(_));
+            if sender.send((scope.clone(), heard)).await.is_err() {
+                return;
             }
-            Err(error) => {
-                metrics.watch_error();
-                Heard::Trouble(trouble(&error))
+            if failed {
+                break;
             }
-        };
-        if sender.send((scope.clone(), heard)).await.is_err() {
-            return;
         }
+        // A server that was away may have come back with less than it had: its versions may even have started over, and
+        // a watch from where we were would hear nothing. So after every failure the list is taken anew.
+        tokio::time::sleep(pause(failures)).await;
+        failures = failures.saturating_add(1);
     }
+}
+
+/// The pause after a failure; doubles with each in a row.
+fn pause(failures: u32) -> Duration {
+    let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(8)).min(LONGEST_PAUSE);
+    // Many operators must not come back in step after an outage.
+    pause.mul_f64(0.75 + rand::random::<f64>() / 4.0)
 }
 
 fn trouble(error: &watcher::Error) -> String {
@@ -126,26 +144,5 @@ fn trouble(error: &watcher::Error) -> String {
             format!("the API server refuses: {} (grant list and watch)", status.message)
         }
         other => format!("the API server is out of reach: {other}"),
-    }
-}
-
-/// Doubling pauses between attempts, started over by every success.
-#[derive(Debug, Default)]
-struct Pauses(u32);
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.0.min(8)).min(LONGEST_PAUSE);
-        self.0 = self.0.saturating_add(1);
-        // Many operators must not come back in step after an outage.
-        Some(pause.mul_f64(0.75 + rand::random::<f64>() / 4.0))
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0 = 0;
     }
 }

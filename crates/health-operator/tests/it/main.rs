@@ -1,0 +1,6 @@
+//! The real binary, started as users start it, on ports of its own.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
+
+mod cluster;
+mod operator;
+mod target;
