@@ -113,21 +113,30 @@ pub(crate) struct Pen<'a> {
 }
 
 impl Pen<'_> {
-    pub(crate) fn put(&mut self, mut row: Row, transition: Option<&Transition>, declared: bool) {
+    /// Puts up a row that nobody else holds yet.
+    pub(crate) fn put(&mut self, mut row: Arc<Row>, transition: Option<&Transition>, declared: bool) {
         self.state.revision += 1;
-        row.revision = self.state.revision;
+        Arc::make_mut(&mut row).revision = self.state.revision;
         if declared {
             self.state.definitions_revision += 1;
         }
         self.mark(&row.definition.meta.id, transition);
-        self.state.rows.insert(row.definition.meta.id.clone(), Arc::new(row));
+        match self.state.rows.get_mut(&row.definition.meta.id) {
+            Some(shown) => *shown = row,
+            None => {
+                self.state.rows.insert(row.definition.meta.id.clone(), row);
+            }
+        }
     }
 
     pub(crate) fn erase(&mut self, id: &CheckId) {
         self.state.revision += 1;
         self.state.definitions_revision += 1;
         self.state.rows.remove(id);
-        self.mark(id, None);
+        self.touched = true;
+        for reader in self.state.readers.iter().filter_map(Weak::upgrade) {
+            reader.mark_erased(id);
+        }
     }
 
     pub(crate) fn note(&mut self, pulse: &Pulse, ticked: Duration, probed: Option<Duration>) {

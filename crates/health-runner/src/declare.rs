@@ -13,6 +13,7 @@ use crate::{
     pauses::PATIENCE,
     registry::{Activity, Check, Slot},
     running::{Running, Write},
+    timetable::after,
 };
 
 /// Whether two specs ask the same question in the same way; what is only for people or for alerts may differ.
@@ -153,7 +154,7 @@ impl Running {
             Ok(spec) if spec.suspend => check.standing.suspend(),
             Ok(spec) => {
                 check.standing.resume();
-                due = Some(now + first_wait(&check.definition.meta.id, spec));
+                due = Some(after(now, first_wait(&check.definition.meta.id, spec)));
             }
             Err(problem) => {
                 let generation = check.definition.meta.generation;
@@ -194,7 +195,7 @@ fn host_name(definition: &CheckDefinition) -> Option<String> {
 /// A probe comes at once, spread; a heartbeat has its interval and grace to come in.
 fn first_wait(id: &CheckId, spec: &CheckSpec) -> std::time::Duration {
     match &spec.probe {
-        Probe::Heartbeat(heartbeat) => spec.interval + heartbeat.grace,
+        Probe::Heartbeat(heartbeat) => spec.interval.saturating_add(heartbeat.grace),
         _ => first_delay(id, spec.interval),
     }
 }

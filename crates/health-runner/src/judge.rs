@@ -9,6 +9,7 @@ use crate::{
     pauses::PATIENCE,
     registry::{Activity, Flight, Slot},
     running::{Message, Running},
+    timetable::after,
     witness::{self, Held, News, could_be_ours},
 };
 
@@ -105,7 +106,7 @@ impl Running {
         let Some(check) = self.registry.get(slot) else { return };
         let Some(spec) = check.active_spec() else { return };
         let due = match &spec.probe {
-            Probe::Heartbeat(heartbeat) => now + spec.interval + heartbeat.grace,
+            Probe::Heartbeat(heartbeat) => after(now, spec.interval.saturating_add(heartbeat.grace)),
             _ => now + first_delay(&check.definition.meta.id, spec.interval),
         };
         self.set_due(slot, due);
@@ -192,21 +193,21 @@ impl Running {
             let delay = backoff_delay(spec.interval, attempts, outcome.retry_after, max_backoff, rand::random());
             check.silent_since += delay;
             // Never sooner than its interval would have it: a short Retry-After is no invitation.
-            return Some(now + delay).filter(|due| *due > planned);
+            return Some(after(now, delay)).filter(|due| *due > planned);
         }
-        let retry = now + spec.retry_interval;
+        let retry = after(now, spec.retry_interval);
         Some(retry).filter(|retry| check.standing.unconfirmed() && !check.is_heartbeat() && *retry < planned)
     }
 
     /// A heartbeat's time is up.
     pub(crate) fn miss_heartbeat(&mut self, slot: Slot, spec: &CheckSpec, now: Instant) {
         let Probe::Heartbeat(heartbeat) = &spec.probe else { return };
-        self.set_due(slot, now + spec.interval);
+        self.set_due(slot, after(now, spec.interval));
         let Some(check) = self.registry.get(slot) else { return };
         if !matches!(check.activity, Activity::Idle) {
             return;
         }
-        let allowed = spec.interval + heartbeat.grace;
+        let allowed = spec.interval.saturating_add(heartbeat.grace);
         let silent = match check.standing.last_outcome.as_deref() {
             Some(_) => "no report has come",
             None => "no report has come yet",
@@ -227,7 +228,7 @@ impl Running {
         let Probe::Heartbeat(heartbeat) = &spec.probe else { return };
         check.activity = Activity::Idle;
         check.reprieves = 0;
-        self.set_due(slot, now + spec.interval + heartbeat.grace);
+        self.set_due(slot, after(now, spec.interval.saturating_add(heartbeat.grace)));
         self.observe(slot, outcome, now);
     }
 
@@ -239,9 +240,9 @@ impl Running {
             let Some((due, _)) = check.due else { continue };
             let Some(spec) = check.active_spec() else { continue };
             let Probe::Heartbeat(heartbeat) = &spec.probe else { continue };
-            let mut later = due + pause;
+            let mut later = after(due, pause);
             if pause >= LOSES_REPORTS && check.reprieves < MOST_REPRIEVES {
-                later = later.max(now + heartbeat.grace + spec.interval.min(LOSES_REPORTS));
+                later = later.max(after(now, heartbeat.grace.saturating_add(spec.interval.min(LOSES_REPORTS))));
                 check.reprieves += 1;
             }
             self.set_due(slot, later);

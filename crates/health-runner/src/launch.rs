@@ -16,6 +16,7 @@ use crate::{
     places::{Place, Waiter},
     registry::{Activity, Flight, Slot},
     running::{Message, Running},
+    timetable::after,
 };
 
 /// Starts later than this are counted as late.
@@ -132,7 +133,7 @@ impl Running {
         let number = self.number();
         let Some(check) = self.registry.get_mut(slot) else { return };
         let started = Instant::now();
-        let deadline = started + spec.timeout;
+        let deadline = after(started, spec.timeout);
         let request = ProbeRequest { id: check.definition.meta.id.clone(), spec, deadline: deadline.into_std() };
         let (prober, messages) = (Arc::clone(&self.prober), self.messages.clone());
         let task = self.tasks.spawn(async move {

@@ -16,7 +16,7 @@ pub struct Tally {
     pub status_codes: BTreeMap<u16, u64>,
     /// How often each reason was given by outcomes that are neither good nor merely postponed.
     pub failures: BTreeMap<Reason, u64>,
-    /// Runs that were due while the one before still went on.
+    /// Runs that were due while the one before still went on, as of the last outcome.
     pub skipped: u64,
 }
 

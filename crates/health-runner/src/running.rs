@@ -34,6 +34,10 @@ const WATCHFUL_SLEEP: Duration = Duration::from_millis(25);
 const TICK: Duration = Duration::from_millis(4);
 /// How long a shutdown waits for probes that were cut to be gone.
 const LAST_CALL: Duration = Duration::from_secs(1);
+/// More places than any machine has ports for.
+const MOST_PLACES: usize = 1 << 20;
+/// A process that stumbles all the time says so at most this often.
+const PAUSES_ARE_LOGGED_EVERY: Duration = Duration::from_secs(10);
 /// Messages taken in one turn.
 const BATCH: usize = 1024;
 
@@ -48,7 +52,7 @@ pub(crate) enum Message {
 
 /// What the board will be told at the end of the turn.
 pub(crate) enum Write {
-    Put { row: Box<Row>, transition: Option<Transition>, declared: bool },
+    Put { row: Arc<Row>, transition: Option<Transition>, declared: bool },
     Erase(CheckId),
 }
 
@@ -72,6 +76,7 @@ pub(crate) struct Running {
     pub(crate) resumed_after: Option<Duration>,
     pub(crate) writes: Vec<Write>,
     acknowledgements: Vec<oneshot::Sender<()>>,
+    pause_logged: Option<Instant>,
     inbox: Option<mpsc::Receiver<Message>>,
     last_number: u64,
     /// Probes were started or ended in this turn.
@@ -90,9 +95,9 @@ impl Running {
         let now = Instant::now();
         let since_1970 = Duration::try_from((settings.wall_clock)().duration_since(Timestamp::UNIX_EPOCH));
         let bounds = Bounds {
-            quick: settings.max_in_flight.max(1),
-            quick_per_host: settings.max_in_flight_per_host.max(1),
-            hung: settings.max_hung.max(1),
+            quick: settings.max_in_flight.clamp(1, MOST_PLACES),
+            quick_per_host: settings.max_in_flight_per_host.clamp(1, MOST_PLACES),
+            hung: settings.max_hung.clamp(1, MOST_PLACES),
         };
         // Every probe in flight sends one message, so none of them ever waits to be heard.
         let (messages, inbox) = mpsc::channel(bounds.quick.saturating_add(bounds.hung).saturating_add(1));
@@ -114,6 +119,7 @@ impl Running {
             resumed_after: None,
             writes: Vec::new(),
             acknowledgements: Vec::new(),
+            pause_logged: None,
             inbox: Some(inbox),
             last_number: 0,
             rest: false,
@@ -188,10 +194,13 @@ impl Running {
     fn notice_pauses(&mut self, planned: Instant) {
         let now = Instant::now();
         let Some(pause) = self.pauses.woke(planned, now, self.wall_now()) else { return };
-        tracing::warn!(
-            milliseconds = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-            "this process stood still: what was in flight will be asked again"
-        );
+        if self.pause_logged.is_none_or(|logged| now.saturating_duration_since(logged) >= PAUSES_ARE_LOGGED_EVERY) {
+            self.pause_logged = Some(now);
+            tracing::warn!(
+                milliseconds = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                "this process stood still: what it may have spoiled will be asked again"
+            );
+        }
         self.resumed_after = Some(pause);
         self.reprieve_heartbeats(pause, now);
     }
@@ -233,7 +242,7 @@ impl Running {
             silent_since: check.silent_since,
             clock: Arc::clone(self.board.clock()),
         };
-        self.writes.push(Write::Put { row: Box::new(row), transition, declared });
+        self.writes.push(Write::Put { row: Arc::new(row), transition, declared });
     }
 
     fn publish(&mut self) {
@@ -252,7 +261,7 @@ impl Running {
         let mut pen = self.board.write();
         for write in self.writes.drain(..) {
             match write {
-                Write::Put { row, transition, declared } => pen.put(*row, transition.as_ref(), declared),
+                Write::Put { row, transition, declared } => pen.put(row, transition.as_ref(), declared),
                 Write::Erase(id) => pen.erase(&id),
             }
         }

@@ -45,6 +45,11 @@ impl Mailbox {
         }
     }
 
+    /// The check is gone: its turns are nobody's any more, should another of its name come.
+    pub(crate) fn mark_erased(&self, id: &CheckId) {
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), Vec::new());
+    }
+
     pub(crate) fn ring(&self) {
         self.filled.notify_one();
     }

@@ -16,6 +16,14 @@ const SLACK: usize = 1024;
 /// A run within this part of the interval before its moment stands for it.
 const JUST_BEFORE: u32 = 10;
 
+/// Farther than this nothing is ever due: a manifest may name any span, and clocks overflow.
+const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// The moment a span after another, at most ten years.
+pub(crate) fn after(now: Instant, span: Duration) -> Instant {
+    now.checked_add(span.min(FAR)).unwrap_or(now)
+}
+
 /// An entry: when, who, and the number that says whether it still holds.
 pub(crate) type Due = (Instant, Slot, u64);
 
@@ -35,8 +43,8 @@ impl Timetable {
     /// backoff) that comes just before its moment stands for it: asking twice in a row says nothing new.
     pub(crate) fn next_in_phase(&self, id: &CheckId, interval: Duration, now: Instant) -> Instant {
         let elapsed = self.started_since_1970 + now.saturating_duration_since(self.started);
-        let next = now + next_slot(id, interval, elapsed).saturating_sub(elapsed);
-        if next.saturating_duration_since(now) < interval / JUST_BEFORE { next + interval } else { next }
+        let next = after(now, next_slot(id, interval, elapsed).saturating_sub(elapsed));
+        if next.saturating_duration_since(now) < interval / JUST_BEFORE { after(next, interval) } else { next }
     }
 
     pub(crate) fn enter(&mut self, due: Due) {
@@ -76,6 +84,14 @@ mod tests {
         let after = Timetable::new(restart, since_1970 + Duration::from_millis(86_400_123));
         let now = restart + Duration::from_secs(7);
         assert_eq!(before.next_in_phase(&id, interval, now), after.next_in_phase(&id, interval, now));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_span_is_too_long_for_the_clock() {
+        let now = Instant::now();
+        assert_eq!(after(now, Duration::MAX), now + FAR);
+        let timetable = Timetable::new(now, Duration::from_secs(1_800_000_000));
+        assert!(timetable.next_in_phase(&CheckId::new("default", "rare"), Duration::MAX, now) > now);
     }
 
     #[tokio::test(start_paused = true)]

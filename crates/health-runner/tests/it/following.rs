@@ -86,3 +86,17 @@ async fn a_view_says_what_the_row_knows() {
     assert_eq!(view.target.as_deref(), Some("tcp://target.example:80"));
     assert!(view.next_check > view.last_checked);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_comes_again_does_not_inherit_unread_turns() {
+    let rig = Rig::start(always(Reason::ConnectionRefused));
+    let mut follower = rig.board.subscribe();
+    rig.engine.apply(check("a", MINUTE)).await;
+    rig.until_reason("a", Reason::ConnectionRefused).await;
+    rig.engine.remove(id("a")).await;
+    rig.engine.apply(check("a", MINUTE)).await;
+    let changes = follower.next().await;
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].row.as_ref().unwrap().standing.reason, Reason::Pending);
+    assert!(changes[0].transitions.is_empty());
+}
