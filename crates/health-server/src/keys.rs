@@ -96,4 +96,33 @@ mod tests {
         assert_eq!(KeyTable::new([&old, &new]).get("web"), Some(&old.id));
         assert_eq!(KeyTable::new([&new]).get("web"), Some(&new.id));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn every_check_has_exactly_one_key_and_the_order_of_arrival_does_not_matter(
+            checks in proptest::collection::btree_map(("[ab]{1,2}|default", "[xy]{1,2}"), proptest::option::of(0_i64..4), 0..12),
+            turn in 0_usize..12,
+        ) {
+            let mut metas: Vec<CheckMeta> = checks
+                .into_iter()
+                .map(|((namespace, name), created)| CheckMeta {
+                    created: created.map(|second| jiff::Timestamp::from_second(second).unwrap()),
+                    ..meta(&namespace, &name, None)
+                })
+                .collect();
+            let table = KeyTable::new(&metas);
+            let mut held: Vec<&CheckId> = table.iter().map(|(_, id)| id).collect();
+            held.sort();
+            let mut all: Vec<&CheckId> = metas.iter().map(|meta| &meta.id).collect();
+            all.sort();
+            assert_eq!(held, all);
+            for (key, id) in table.iter() {
+                assert!(key == id.name() || key == id.to_string());
+                assert!(table.get(id.name()).is_some(), "somebody holds the bare name");
+            }
+            let turn = turn.min(metas.len());
+            metas.rotate_left(turn);
+            assert_eq!(KeyTable::new(&metas), table);
+        }
+    }
 }

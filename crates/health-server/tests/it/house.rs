@@ -205,7 +205,12 @@ impl House {
     }
 }
 
-async fn listen(service: Service, shutdown: &CancellationToken, servers: &mut Vec<JoinHandle<()>>) -> SocketAddr {
+/// Serves on a free port.
+pub(crate) async fn listen(
+    service: Service,
+    shutdown: &CancellationToken,
+    servers: &mut Vec<JoinHandle<()>>,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     servers.push(tokio::spawn(serve(listener, service, shutdown.clone())));

@@ -1,6 +1,6 @@
 //! What a client may not do: send endless heads, hold connections, take the server down.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::Method;
 use tokio::{
@@ -8,7 +8,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::house::{House, good, send};
+use health_model::{CheckId, Outcome};
+use health_server::{HeartbeatRefused, HeartbeatSink, MetricsState, RestState, Telemetry, metrics_router, rest_router};
+
+use crate::house::{House, good, heartbeat, listen, send};
 
 async fn raw(house: &House, bytes: &[u8]) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(house.rest).await.unwrap();
@@ -125,4 +128,46 @@ async fn answers_are_counted_by_class() {
         let line = format!("healthcheck_http_answers_total{{listener=\"rest\",class=\"{class}\"}} 1");
         assert!(scrape.text().lines().any(|found| found == line), "{line}");
     }
+}
+
+struct Panics;
+
+impl HeartbeatSink for Panics {
+    fn report(&self, _id: &CheckId, _outcome: Outcome) -> Result<(), HeartbeatRefused> {
+        panic!("as the test wants it to");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_is_a_500_problem_without_its_words_and_the_next_request_is_served() {
+    let mut house = House::build().await;
+    house.engine.apply(heartbeat("ops/backup", None)).await;
+    let telemetry = Arc::new(Telemetry::default());
+    let (board, shutdown) = (house.board(), house.shutdown.clone());
+    let metrics = metrics_router(MetricsState {
+        board: house.board(),
+        telemetry: Arc::clone(&telemetry),
+        collectors: Vec::new(),
+    });
+    let rest = rest_router(RestState { board, heartbeats: Arc::new(Panics), telemetry, shutdown: shutdown.clone() });
+    let rest = listen(rest, &shutdown, &mut house.servers).await;
+    let metrics = listen(metrics, &shutdown, &mut house.servers).await;
+    let answer = send(rest, Method::POST, "/api/v1/heartbeats/ops/backup", &[]).await;
+    answer.problem(500);
+    assert!(!answer.text().contains("as the test wants"));
+    assert_eq!(send(rest, Method::GET, "/healthchecks", &[]).await.status, 200);
+    let scrape = send(metrics, Method::GET, "/metrics", &[]).await;
+    assert!(scrape.text().contains("healthcheck_http_panics_total{listener=\"rest\"} 1\n"));
+    assert!(scrape.text().contains("healthcheck_http_answers_total{listener=\"rest\",class=\"5xx\"} 1\n"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_413_and_not_a_report() {
+    let house = House::build().await;
+    house.engine.apply(heartbeat("ops/backup", None)).await;
+    let head = "POST /api/v1/heartbeats/ops/backup HTTP/1.1\r\nhost: x\r\ncontent-length: 20000\r\n\r\n";
+    let (_stream, answer) = raw(&house, format!("{head}{}", "x".repeat(20_000)).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let row = house.board().get(&crate::house::parse("ops/backup")).unwrap();
+    assert_eq!(row.tally.probes, 0);
 }
