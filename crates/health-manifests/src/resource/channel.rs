@@ -220,7 +220,7 @@ pub struct Smtp {
     pub tls: Option<SmtpTls>,
 }
 
-/// How a mail server is spoken to.
+/// How the server is spoken to (default StartTls, required).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum SmtpTls {

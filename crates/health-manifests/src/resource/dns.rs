@@ -71,7 +71,7 @@ words! {
     RcodeSpec { NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, YXDOMAIN, YXRRSET, NXRRSET, NOTAUTH, NOTZONE }
 }
 
-/// How a name server is asked.
+/// How to ask (default Udp; truncated answers are asked again over TCP).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum DnsTransportSpec {

@@ -130,7 +130,7 @@ pub struct HealthCheckSpec {
     pub ssl_check: Option<SslCheck>,
 }
 
-/// The addresses a probe may use.
+/// Addresses to use (default Any: both families, raced). Both: each family must pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum IpFamilySpec {
@@ -144,7 +144,7 @@ pub enum IpFamilySpec {
     Both,
 }
 
-/// How bad it is when a check fails.
+/// How bad it is when a check fails (default critical; for minSeverity info).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 #[serde(rename_all = "lowercase")]

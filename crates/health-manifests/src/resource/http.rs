@@ -184,7 +184,7 @@ pub struct OAuth2 {
     pub scopes: Vec<String>,
 }
 
-/// Which HTTP is spoken.
+/// HTTP version (default Auto: HTTP/2 where the server agrees on it, else HTTP/1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum HttpVersion {

@@ -44,7 +44,7 @@ pub struct ClientCertificate {
     pub secret_name: String,
 }
 
-/// A version of TLS.
+/// The oldest version accepted (default "1.2").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum TlsVersion {
@@ -56,7 +56,7 @@ pub enum TlsVersion {
     V1_3,
 }
 
-/// Protocols that turn TLS on within a plain connection.
+/// The protocol that turns a plain connection into TLS, in `tcp` only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub enum StartTls {

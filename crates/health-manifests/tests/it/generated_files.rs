@@ -21,3 +21,9 @@ fn is_current(path: &str, generated: &str) {
 fn the_committed_crds_are_what_the_types_say() {
     is_current("deploy/crds.yaml", &health_manifests::crds());
 }
+
+#[test]
+fn the_committed_field_references_are_what_the_types_say() {
+    is_current("docs/checks.md", &crate::reference::page("HealthCheck"));
+    is_current("docs/rules.md", &crate::reference::page("NotificationRule"));
+}

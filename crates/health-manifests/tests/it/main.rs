@@ -7,6 +7,7 @@ mod fixtures;
 mod generated_files;
 mod properties;
 mod published_shapes;
+mod reference;
 mod secrets;
 mod status;
 mod targets;
