@@ -247,13 +247,20 @@ impl ParsedText {
         let text = |key| node.get(key).and_then(Node::as_text).unwrap_or_default().to_owned();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         match (api_version.as_str(), kind.as_str()) {
-            ("v1", "List") if depth < MAX_LIST_DEPTH => self.add_list(source, node, depth),
+            ("v1", "List") | (_, "HealthCheckList" | "NotificationRuleList") if depth < MAX_LIST_DEPTH => {
+                self.add_list(source, node, depth);
+            }
             ("v1", "Secret" | "ConfigMap") => self.add_material(place, &node, &kind),
             (_, "HealthCheck" | "NotificationRule") if ours(&api_version) => {
                 self.add_resource(place, node, &api_version, &kind);
             }
             _ if kind.is_empty() => {
                 let fault = Fault::new("kind", "is missing", "write kind: HealthCheck (and apiVersion)");
+                self.problems.push(located(fault, &place, Some(&node), None));
+            }
+            _ if api_version.split('/').next() == Some(GROUP) => {
+                let remedy = structure::unknown_remedy(&kind, &["HealthCheck", "NotificationRule"]);
+                let fault = Fault::new("kind", "is no known kind", remedy).showing(format_args!("{kind:?}"));
                 self.problems.push(located(fault, &place, Some(&node), None));
             }
             _ => {

@@ -28,14 +28,7 @@ pub(crate) fn read(node: &Node, faults: &mut Vec<Fault>) -> Option<Metadata> {
     let metadata = node.get("metadata");
     let text = |key| metadata.and_then(|metadata| metadata.get(key)).and_then(Node::as_text);
     let Some(name) = text("name").filter(|name| is_object_name(name)) else {
-        let remedy = "write lower-case letters, digits, hyphens and dots, at most 253";
-        let found = text("name").filter(|name| !name.is_empty());
-        let message = if found.is_some() { "is no object name" } else { "is missing" };
-        let fault = Fault::new("metadata.name", message, remedy);
-        faults.push(match found {
-            Some(name) => fault.showing(format_args!("{name:?}")),
-            None => fault,
-        });
+        faults.push(no_name(metadata.and_then(|metadata| metadata.get("name"))));
         return None;
     };
     let namespace = text("namespace").filter(|namespace| !namespace.is_empty());
@@ -51,6 +44,18 @@ pub(crate) fn read(node: &Node, faults: &mut Vec<Fault>) -> Option<Metadata> {
         generation: metadata.and_then(|metadata| metadata.get("generation")).and_then(Node::as_int).unwrap_or(0),
         uid: text("uid").map(Arc::from),
     })
+}
+
+fn no_name(name: Option<&Node>) -> Fault {
+    const REMEDY: &str = "write lower-case letters, digits, hyphens and dots, at most 253";
+    match name.map(|node| (&node.content, node.kind_word())) {
+        None | Some((Content::Null, _)) => Fault::new("metadata.name", "is missing", REMEDY),
+        Some((Content::Text(text), _)) if text.is_empty() => Fault::new("metadata.name", "is empty", REMEDY),
+        Some((Content::Text(text), _)) => {
+            Fault::new("metadata.name", "is no object name", REMEDY).showing(format_args!("{text:?}"))
+        }
+        Some((_, word)) => Fault::new("metadata.name", format!("is {word}"), "write text, in quotes"),
+    }
 }
 
 fn labels(metadata: Option<&Node>, faults: &mut Vec<Fault>) -> BTreeMap<String, String> {

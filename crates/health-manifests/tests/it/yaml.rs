@@ -104,6 +104,21 @@ fn a_check_without_a_name_is_a_problem_and_no_check() {
 }
 
 #[test]
+fn a_misspelt_kind_of_our_group_is_not_passed_over() {
+    let parsed = parse_documents(&check("web").replace("kind: HealthCheck", "kind: Healthcheck"), "a.yaml");
+    assert_eq!(
+        only_problem(&parsed),
+        "a.yaml:2: kind: is no known kind; did you mean HealthCheck? (value: \"Healthcheck\")"
+    );
+}
+
+#[test]
+fn a_name_that_yaml_takes_for_a_number_is_told_so() {
+    let parsed = parse_documents(&check("123"), "a.yaml");
+    assert_eq!(only_problem(&parsed), "a.yaml:4: metadata.name: is a whole number; write text, in quotes");
+}
+
+#[test]
 fn every_problem_of_a_document_is_said_at_once() {
     let text = check("web").replace("port: 80", "port: 0, hots: a").replace("testInterval: 60", "testInterval: [1]");
     let fields: Vec<_> = parse_documents(&text, "a").problems.into_iter().filter_map(|problem| problem.field).collect();
