@@ -25,6 +25,7 @@ RUN case "$TARGETARCH" in \
 WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates
+COPY examples examples
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target,id=target-$TARGETARCH \
     cargo build --locked --release --package health-operator --target "$(cat /target)" \

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener, ToSocketAddrs},
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -25,30 +25,42 @@ pub(crate) struct ListenError {
 
 /// Takes an address for the server that `flag` configures. Must be called within a tokio runtime.
 ///
+/// # Errors
+/// As [`bind_plain`].
+pub(crate) fn bind(address: &BindAddress, flag: &'static str) -> Result<TcpListener, ListenError> {
+    let listener = bind_plain(address, flag)?;
+    let ready = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+    ready.map_err(|cause| refusal(address, flag, cause))
+}
+
+/// Takes an address without a runtime.
+///
 /// `:port` takes the port on every address of both families, or of IPv4 alone where the machine has no IPv6.
 ///
 /// # Errors
 /// [`ListenError`] names address, flag, cause and remedy.
-pub(crate) fn bind(address: &BindAddress, flag: &'static str) -> Result<TcpListener, ListenError> {
-    take(address).map_err(|cause| {
-        let remedy = match cause.kind() {
-            io::ErrorKind::AddrInUse => "end the process that holds it, or choose another port",
-            io::ErrorKind::PermissionDenied => "choose a port above 1023, or grant CAP_NET_BIND_SERVICE",
-            io::ErrorKind::AddrNotAvailable => "choose an address of this machine, or none for all of them",
-            _ => "choose another address",
-        };
-        ListenError { address: address.to_string(), flag, cause, remedy }
-    })
+pub(crate) fn bind_plain(address: &BindAddress, flag: &'static str) -> Result<StdListener, ListenError> {
+    take(address).map_err(|cause| refusal(address, flag, cause))
 }
 
-fn take(address: &BindAddress) -> io::Result<TcpListener> {
+fn refusal(address: &BindAddress, flag: &'static str, cause: io::Error) -> ListenError {
+    let remedy = match cause.kind() {
+        io::ErrorKind::AddrInUse => "end the process that holds it, or choose another port",
+        io::ErrorKind::PermissionDenied => "choose a port above 1023, or grant CAP_NET_BIND_SERVICE",
+        io::ErrorKind::AddrNotAvailable => "choose an address of this machine, or none for all of them",
+        _ => "choose another address",
+    };
+    ListenError { address: address.to_string(), flag, cause, remedy }
+}
+
+fn take(address: &BindAddress) -> io::Result<StdListener> {
     match &address.host {
         None => listen_on_both(address.port),
         Some(host) => listen_on_first((host.as_str(), address.port).to_socket_addrs()?),
     }
 }
 
-fn listen_on_both(port: u16) -> io::Result<TcpListener> {
+fn listen_on_both(port: u16) -> io::Result<StdListener> {
     match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
         Err(error) if no_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into()),
         taken_or_not => taken_or_not,
@@ -60,7 +72,7 @@ fn no_ipv6(error: &io::Error) -> bool {
     !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-fn listen_on_first(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpListener> {
+fn listen_on_first(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<StdListener> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match listen(address) {
@@ -71,17 +83,16 @@ fn listen_on_first(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<Tc
     Err(last)
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> io::Result<StdListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     // So that a restart is not kept from its port by connections of the process before.
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Examples shown under the program's own help.
 const EXAMPLES: &str = "\
 Examples:
+  health-check-operator demo                            a first look, nothing to set up
   health-check-operator --manifests ./checks            watch what the manifests in a folder describe
   health-check-operator                                 watch the HealthChecks of the Kubernetes cluster at hand
   health-check-operator probe https://example.org       ask once, now, and explain the answer
@@ -48,6 +49,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run, the same as with no subcommand at all.
     Run(Box<RunFlags>),
+    /// Run on five checks of targets that this command starts itself; a first look without any set-up.
+    Demo(Box<DemoArgs>),
     /// Say per file, line and field what is wrong with manifests; exit 1 if anything is.
     Validate(ValidateArgs),
     /// Probe once, now, and explain: phases, address, certificate, verdict; exit 0 healthy, 1 not, 2 could not be asked.
@@ -68,6 +71,21 @@ pub(crate) enum OutputFormat {
     Text,
     /// For programs.
     Json,
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  health-check-operator demo                              then open http://localhost:8082/healthchecks
+  health-check-operator demo --manifests examples/quickstart   the targets only, with checks of your own")]
+pub(crate) struct DemoArgs {
+    /// Where the targets of the demo listen.
+    #[arg(long, env = "HEALTH_CHECK_TARGETS_BIND_ADDRESS", value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    pub(crate) targets_bind_address: BindAddress,
+    /// How to run.
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
 }
 
 /// `validate`

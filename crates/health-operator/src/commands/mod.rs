@@ -6,6 +6,7 @@ use crate::{cli::Command, wiring};
 
 mod completions;
 mod crds;
+mod demo;
 mod load;
 mod probe;
 mod validate;
@@ -17,6 +18,7 @@ mod validate;
 pub(crate) fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(flags) => wiring::run(*flags),
+        Command::Demo(arguments) => demo::run(*arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Completions(arguments) => completions::print(&arguments),

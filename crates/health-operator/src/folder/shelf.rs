@@ -131,8 +131,7 @@ impl Volume {
             let stays: Vec<Manifest> =
                 before.into_iter().filter(|manifest| key(manifest).is_some_and(|key| !named.contains(&key))).collect();
             if !stays.is_empty() {
-                self.kept =
-                    Some(format!("is not YAML throughout; {} objects it held before stay in force", stays.len()));
+                self.kept = Some(format!("is not YAML throughout; {}", in_force(stays.len())));
             }
             drop(named);
             parsed.manifests.extend(stays);
@@ -146,8 +145,15 @@ impl Volume {
         let held = self.parsed.manifests.len();
         self.kept = Some(match held {
             0 => format!("cannot be read: {error}"),
-            _ => format!("cannot be read: {error}; the {held} objects it held before stay in force"),
+            _ => format!("cannot be read: {error}; {}", in_force(held)),
         });
+    }
+}
+
+fn in_force(objects: usize) -> String {
+    match objects {
+        1 => "1 object it held before stays in force".to_owned(),
+        _ => format!("{objects} objects it held before stay in force"),
     }
 }
 

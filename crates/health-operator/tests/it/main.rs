@@ -2,5 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod cluster;
+mod commands;
+mod folder;
 mod operator;
+mod running;
+mod state_dir;
 mod target;
