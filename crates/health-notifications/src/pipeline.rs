@@ -12,7 +12,7 @@ use health_model::RuleDefinition;
 use jiff::Timestamp;
 use tokio::{
     sync::{Semaphore, watch},
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +39,7 @@ const LEDGER_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Notifications {
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
+    ended: CancellationToken,
 }
 
 struct Shared {
@@ -96,7 +96,13 @@ impl Notifications {
             deliveries: JoinSet::new(),
             unwritten: BTreeMap::new(),
         };
-        Ok(Self { shared, task: tokio::spawn(work.run()) })
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        tokio::spawn(async move {
+            let _guard = guard;
+            work.run().await;
+        });
+        Ok(Self { shared, ended })
     }
 
     /// Tells that a check has changed. Never blocks: what is not taken in yet is merged per check.
@@ -137,11 +143,9 @@ impl Notifications {
         self.shared.changed.subscribe()
     }
 
-    /// Waits until the pipeline has stopped, after its shutdown was cancelled.
-    pub async fn stopped(self) {
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "the notification pipeline broke");
-        }
+    /// Waits until the pipeline has stopped: after its shutdown was cancelled, or because it broke.
+    pub async fn stopped(&self) {
+        self.ended.cancelled().await;
     }
 }
 

@@ -37,9 +37,9 @@ impl Addresses {
 
 /// Tells what a folder holds and where its checks can be seen.
 pub(crate) fn folder(report: &FolderReport, directory: &std::path::Path, addresses: &Addresses) {
-    let FolderReport { files, checks, ignored, troubles, .. } = report;
+    let FolderReport { files, checks, rules, ignored, troubles, .. } = report;
     let problems = troubles.len();
-    tracing::info!(folder = %directory.display(), checks, files, ignored, problems, "following the folder");
+    tracing::info!(folder = %directory.display(), checks, rules, files, ignored, problems, "following the folder");
     if stderr().is_terminal() {
         output::tell(&words(report, directory, addresses));
     }

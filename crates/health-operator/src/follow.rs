@@ -2,47 +2,80 @@
 //!
 //! One line per turn of a check, none per probe. Nothing here can hold a probe up.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use health_model::Verdict;
-use health_runner::{Board, Change};
+use health_runner::{Board, Change, Subscription};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::memory::Keeper;
+use crate::{memory::Keeper, notifying::Teller};
 
 /// Changes that come within this are taken in together: at a thousand probes a second, waking up is what costs.
 const PACE: Duration = Duration::from_millis(25);
 
-/// Follows the board until `stop`, then takes in what is left and keeps it.
-pub(crate) async fn follow(board: Arc<Board>, mut keeper: Option<Keeper>, stop: CancellationToken) {
+/// Who acts on changes.
+pub(crate) struct Followers {
+    /// Writes down how checks stand; `None` where nothing is kept.
+    pub(crate) keeper: Option<Keeper>,
+    /// Tells the notification pipeline.
+    pub(crate) teller: Teller,
+}
+
+/// Follows the board until `stop`, then takes in what is left and keeps it. `synced` ends when the board shows every
+/// check that the source declares.
+pub(crate) async fn follow(
+    board: Arc<Board>,
+    mut followers: Followers,
+    synced: impl Future<Output = ()> + Send,
+    stop: CancellationToken,
+) {
     let mut subscription = board.subscribe();
+    let mut synced = std::pin::pin!(synced);
+    let mut is_synced = false;
     loop {
-        let due = keeper.as_ref().and_then(Keeper::due);
+        let due = followers.keeper.as_ref().and_then(Keeper::due);
         tokio::select! {
-            changes = subscription.next() => take_in(&changes, keeper.as_mut()),
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                if let Some(keeper) = &mut keeper {
-                    keeper.save(&board, Instant::now()).await;
-                }
+            changes = subscription.next() => followers.take_in(&changes),
+            () = &mut synced, if !is_synced => {
+                is_synced = true;
+                followers.take_rest(&mut subscription).await;
+                followers.teller.synced();
+            }
+            // What is known of the time before is not written over by the little that is known so early.
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if is_synced && due.is_some() => {
+                followers.keep(&board).await;
             }
             () = stop.cancelled() => break,
         }
         tokio::time::sleep(PACE).await;
     }
-    if let Ok(changes) = tokio::time::timeout(Duration::ZERO, subscription.next()).await {
-        take_in(&changes, keeper.as_mut());
-    }
-    if let Some(mut keeper) = keeper {
-        keeper.save(&board, Instant::now()).await;
+    followers.take_rest(&mut subscription).await;
+    if is_synced {
+        followers.keep(&board).await;
     }
 }
 
-fn take_in(changes: &[Change], mut keeper: Option<&mut Keeper>) {
-    for change in changes {
-        log_turns(change);
-        if let Some(keeper) = &mut keeper {
-            keeper.note(change);
+impl Followers {
+    fn take_in(&mut self, changes: &[Change]) {
+        for change in changes {
+            log_turns(change);
+            self.teller.note(change);
+            if let Some(keeper) = &mut self.keeper {
+                keeper.note(change);
+            }
+        }
+    }
+
+    async fn take_rest(&mut self, subscription: &mut Subscription) {
+        if let Ok(changes) = tokio::time::timeout(Duration::ZERO, subscription.next()).await {
+            self.take_in(&changes);
+        }
+    }
+
+    async fn keep(&mut self, board: &Board) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.save(board, Instant::now()).await;
         }
     }
 }

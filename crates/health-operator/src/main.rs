@@ -6,15 +6,18 @@ mod collection;
 mod commands;
 mod folder;
 mod follow;
+mod heartbeat;
 mod kubernetes;
 mod listen;
 mod logging;
 mod memory;
+mod notifying;
 mod output;
 mod readiness;
 mod settings;
 mod stop;
 mod wiring;
+mod witness;
 
 use std::process::ExitCode;
 

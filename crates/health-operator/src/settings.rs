@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use url::Url;
+use health_model::Sensitive;
 
 use crate::{
     cli::{BindAddress, NetworkFlags, RunFlags},
@@ -25,7 +25,7 @@ pub(crate) struct Settings {
     /// How long what is under way may take to end.
     pub(crate) shutdown_grace: Duration,
     /// Whom to tell that this process lives.
-    pub(crate) heartbeat_url: Option<Url>,
+    pub(crate) heartbeat_url: Option<Sensitive>,
 }
 
 /// Where checks come from.

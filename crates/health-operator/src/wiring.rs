@@ -5,6 +5,8 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use futures::{FutureExt, future::BoxFuture};
+use health_model::Sensitive;
 use health_probes::{Probes, ProbesSettings, connect::AddressPolicy};
 use health_runner::{Board, Engine, EngineHandle, EngineSettings};
 use health_server::{
@@ -14,6 +16,7 @@ use prometheus_client::collector::Collector;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Handle, Runtime},
+    sync::watch as state,
     task::{JoinHandle, JoinSet},
     time::Instant,
 };
@@ -23,13 +26,16 @@ use crate::{
     announce,
     cli::{NetworkFlags, RunFlags, mistyped_variables},
     folder::{Folder, FolderSeries},
-    follow::follow,
+    follow::{Followers, follow},
+    heartbeat::Heartbeat,
     kubernetes::{self, Cluster},
     listen, logging,
-    memory::{Keeper, StateDir},
+    memory::{Keeper, MemorySeries, StateDir},
+    notifying::{self, NotificationSeries, Rules, Teller},
     readiness::Parts,
     settings::{EngineBounds, Listen, Settings, Source},
     stop,
+    witness::Witnesses,
 };
 
 /// How long, beyond the grace period, the engine may take to say that it has stopped.
@@ -70,12 +76,29 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
 
     let engine = start_engine(&settings, memory.as_deref(), stop.clone())?;
     let board = engine.board();
+    let telling_stop = CancellationToken::new();
+    let notifications = notifying::start(memory.as_deref(), settings.shutdown_grace, &serving, telling_stop.clone())?;
     let feed = Feed::prepare(settings.source, &parts).await?;
     let servers_stop = CancellationToken::new();
     let readiness: Arc<dyn Readiness> = Arc::clone(&parts) as Arc<dyn Readiness>;
-    let servers = start_servers(listeners, &engine, readiness, feed.collector(), &serving, &servers_stop);
+    let keeper = memory.map(|memory| Keeper::new(memory, Instant::now()));
+    let mut collectors = vec![feed.collector(), Box::new(NotificationSeries::new(Arc::clone(&notifications))) as _];
+    collectors.extend(keeper.as_ref().map(|keeper| Box::new(MemorySeries::new(keeper.report())) as _));
+    if let Some(url) = &settings.heartbeat_url {
+        let heartbeat = heartbeat(url, &readiness, &board)?;
+        collectors.push(Box::new(heartbeat.counts()));
+        let _context = serving.enter();
+        parts.keep_running("heartbeat", heartbeat.beat(stop.clone()));
+    }
+    let servers = start_servers(listeners, &engine, readiness, collectors, &serving, &servers_stop);
     addresses.log();
 
+    let passing = notifying::pass_rules(feed.rules(), Arc::clone(&notifications), stop.clone());
+    parts.keep_running("rules", passing);
+    let follow_stop = CancellationToken::new();
+    let followers = Followers { keeper, teller: Teller::new(Arc::clone(&notifications)) };
+    let following = follow(Arc::clone(&board), followers, feed.synced(), follow_stop.clone());
+    let following = parts.keep_running("follow", following);
     let feeding = match feed {
         Feed::Folder(folder) => start_folder(folder, &parts, &engine, &addresses, &stop).await?,
         Feed::Cluster(cluster) => {
@@ -83,9 +106,6 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
             cluster.start(&engine, &parts, &stop)
         }
     };
-    let follow_stop = CancellationToken::new();
-    let keeper = memory.map(|memory| Keeper::new(memory, Instant::now()));
-    let following = parts.keep_running("log", follow(Arc::clone(&board), keeper, follow_stop.clone()));
 
     stop.cancelled().await;
     wait_for_engine(engine, settings.shutdown_grace).await;
@@ -97,6 +117,8 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
         // One that panicked was reported, and failed /healthz, when it did.
         let _ended = part.await;
     }
+    telling_stop.cancel();
+    notifications.stopped().await;
     servers_stop.cancel();
     servers.join_all().await;
     tracing::info!("stopped");
@@ -152,10 +174,16 @@ fn start_engine(
         max_hung: max_hung as usize,
         max_backoff,
         shutdown_grace: settings.shutdown_grace,
+        witness: Witnesses::new(&settings.network.witnesses, probes(&NetworkFlags::default())?)?,
         ..EngineSettings::default()
     };
     let remembered = memory.map(StateDir::remembered).unwrap_or_default();
     Ok(Engine::start(bounds, probes(&settings.network.policy)?, remembered, stop))
+}
+
+fn heartbeat(url: &Sensitive, readiness: &Arc<dyn Readiness>, board: &Arc<Board>) -> anyhow::Result<Heartbeat> {
+    let board = Arc::clone(board);
+    Heartbeat::new(url, Arc::clone(readiness), move || board.pulse().stands_still)
 }
 
 /// Where checks come from, about to be read.
@@ -182,6 +210,22 @@ impl Feed {
         })
     }
 
+    /// The rules of the source, as they change.
+    fn rules(&self) -> state::Receiver<Rules> {
+        match self {
+            Self::Folder(folder) => folder.rules(),
+            Self::Cluster(cluster) => cluster.rules(),
+        }
+    }
+
+    /// Ends when the board shows everything that the source declares.
+    fn synced(&self) -> BoxFuture<'static, ()> {
+        match self {
+            Self::Folder(folder) => folder.synced().boxed(),
+            Self::Cluster(cluster) => cluster.synced().boxed(),
+        }
+    }
+
     /// What the source counts.
     fn collector(&self) -> Box<dyn Collector> {
         match self {
@@ -195,7 +239,7 @@ fn start_servers(
     listeners: Listeners,
     engine: &EngineHandle,
     readiness: Arc<dyn Readiness>,
-    collector: Box<dyn Collector>,
+    collectors: Vec<Box<dyn Collector>>,
     serving: &Handle,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
@@ -207,11 +251,8 @@ fn start_servers(
         telemetry: Arc::clone(&telemetry),
         shutdown: stop.clone(),
     });
-    let metrics = metrics_router(MetricsState {
-        board: Arc::clone(&board),
-        telemetry: Arc::clone(&telemetry),
-        collectors: vec![collector],
-    });
+    let metrics =
+        metrics_router(MetricsState { board: Arc::clone(&board), telemetry: Arc::clone(&telemetry), collectors });
     let health = health_router(HealthState { board, readiness, telemetry });
     let mut servers = JoinSet::new();
     servers.spawn_on(serve(listeners.rest, rest, stop.clone()), serving);

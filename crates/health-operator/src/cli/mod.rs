@@ -81,7 +81,13 @@ Examples:
   health-check-operator demo --manifests examples/quickstart   the targets only, with checks of your own")]
 pub(crate) struct DemoArgs {
     /// Where the targets of the demo listen.
-    #[arg(long, env = "HEALTH_CHECK_TARGETS_BIND_ADDRESS", value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    #[arg(
+        long,
+        env = "HEALTH_CHECK_TARGETS_BIND_ADDRESS",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8090"
+    )]
     pub(crate) targets_bind_address: BindAddress,
     /// How to run.
     #[command(flatten)]
@@ -158,7 +164,7 @@ pub(crate) struct NotifyTestArgs {
     #[arg(value_name = "RULE")]
     pub(crate) rule: String,
     /// The folder or file that holds the rule and its Secrets; without it, the cluster at hand.
-    #[arg(long, value_name = "DIR", env = "HEALTH_CHECK_MANIFESTS")]
+    #[arg(long, value_name = "DIR", env = "HEALTH_CHECK_MANIFESTS", hide_env_values = true)]
     pub(crate) manifests: Option<PathBuf>,
     /// What to log.
     #[command(flatten)]

@@ -31,7 +31,7 @@ use self::{
     shelf::{Reading, Shelf},
     watch::FolderWatch,
 };
-use crate::collection::Collection;
+use crate::{collection::Collection, notifying::Rules};
 
 /// Lines logged per reading; beyond, only their number.
 const MOST_LINES: usize = 50;
@@ -51,6 +51,8 @@ pub(crate) struct FolderReport {
     pub(crate) kept: usize,
     /// Checks in force.
     pub(crate) checks: usize,
+    /// Rules in force.
+    pub(crate) rules: usize,
     /// Everything wrong with files and documents, one line each.
     pub(crate) troubles: Arc<BTreeSet<String>>,
     /// Objects of other kinds.
@@ -73,6 +75,7 @@ pub(crate) struct Folder {
     shelf: Shelf,
     problems: BTreeSet<String>,
     applied: Vec<CheckDefinition>,
+    rules: state::Sender<Rules>,
     report: state::Sender<FolderReport>,
 }
 
@@ -85,6 +88,7 @@ impl Folder {
             poll_interval,
             problems: BTreeSet::new(),
             applied: Vec::new(),
+            rules: state::Sender::default(),
             report: state::Sender::default(),
         }
     }
@@ -112,6 +116,21 @@ impl Folder {
     /// Which folder it is.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The rules of the folder, as they change.
+    pub(crate) fn rules(&self) -> state::Receiver<Rules> {
+        self.rules.subscribe()
+    }
+
+    /// Ends when the folder has been read for the first time.
+    pub(crate) fn synced(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut rules = self.rules();
+        async move {
+            if rules.wait_for(Option::is_some).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// How the folder is doing, now and later.
@@ -161,10 +180,15 @@ impl Folder {
                 self.applied.clone_from(&collection.checks);
                 engine.replace_all(collection.checks).await;
             }
+            self.rules.send_if_modified(|rules| {
+                let differs = rules.as_ref() != Some(&collection.rules);
+                *rules = Some(collection.rules);
+                differs
+            });
         }
         let troubles: BTreeSet<String> = in_files.union(&self.problems).cloned().collect();
         let before = self.report.borrow().clone();
-        tell_difference(&before, &troubles);
+        let troubles = Arc::new(troubles);
         self.report.send_replace(FolderReport {
             readings: before.readings + 1,
             last_reading: Some(Timestamp::now()),
@@ -172,9 +196,11 @@ impl Folder {
             files,
             kept,
             checks: self.applied.len(),
-            troubles: Arc::new(troubles),
+            rules: self.rules.borrow().as_ref().map_or(0, Vec::len),
+            troubles: Arc::clone(&troubles),
             ignored: ignored.unwrap_or(before.ignored),
         });
+        tell_difference(&before, &troubles);
     }
 
     fn note_unreadable(&self, error: &io::Error) {

@@ -168,7 +168,6 @@ fn key(manifest: &Manifest) -> Option<(&'static str, ObjectId)> {
     match manifest {
         Manifest::HealthCheck(check) => Some(("HealthCheck", check.meta.id.clone())),
         Manifest::NotificationRule(rule) => Some(("NotificationRule", rule.id.clone())),
-        Manifest::NotificationRule(rule) => Some(("NotificationRule", rule.id.clone())),
         Manifest::Material(material) => Some((material.kind.as_str(), material.id.clone())),
         Manifest::Ignored(_) => None,
     }

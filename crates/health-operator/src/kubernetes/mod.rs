@@ -70,6 +70,16 @@ impl Cluster {
         self.rules.subscribe()
     }
 
+    /// Ends when the first complete lists have been taken in.
+    pub(crate) fn synced(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut state = self.state.subscribe();
+        async move {
+            if state.wait_for(|state| state.synced).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// How the source is doing: not ready before the first complete list. Trouble afterwards is no reason not to be
     /// ready, since probing goes on.
     pub(crate) fn condition(&self) -> impl Fn() -> ConditionState + Send + Sync + 'static {

@@ -4,9 +4,11 @@
 //! is written is complete or not there at all. Standings that come back are stale until their check is probed.
 
 mod keeper;
+mod series;
 mod standings;
 
 pub(crate) use keeper::{Keeper, KeeperReport};
+pub(crate) use series::MemorySeries;
 
 use std::{
     collections::HashMap,

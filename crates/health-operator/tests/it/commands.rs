@@ -45,7 +45,8 @@ fn probe_of_a_refusing_silent_or_unhappy_target_exits_1() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}/", silent.local_addr().unwrap());
     let unhappy = Target::answering("503 Service Unavailable", "out of order").url();
-    for (target, word) in [("tcp://127.0.0.1:1", "ConnectionRefused"), (&silent, "Timeout"), (&unhappy, "503 Service Unavailable")]
+    for (target, word) in
+        [("tcp://127.0.0.1:1", "ConnectionRefused"), (&silent, "Timeout"), (&unhappy, "503 Service Unavailable")]
     {
         let output = run(&["probe", target, "--timeout", "300ms"]);
         assert_eq!(code(&output), 1, "{}", said(&output));

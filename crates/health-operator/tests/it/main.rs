@@ -6,5 +6,7 @@ mod commands;
 mod folder;
 mod operator;
 mod running;
+mod secrets;
 mod state_dir;
 mod target;
+mod telling;

@@ -138,7 +138,7 @@ impl Operator {
 
     /// One value of `/metrics`.
     pub(crate) fn metric(&self, name: &str) -> f64 {
-        let (_, body) = get(self.metrics, "/metrics");
+        let body = self.metrics();
         let line = body.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
         line.unwrap_or_else(|| panic!("no {name} in\n{body}")).rsplit(' ').next().unwrap().parse().unwrap()
     }
@@ -148,9 +148,9 @@ impl Operator {
         get(self.health, path)
     }
 
-    /// Where REST listens.
-    pub(crate) fn rest_address(&self) -> SocketAddr {
-        self.rest
+    /// The body of `/metrics`.
+    pub(crate) fn metrics(&self) -> String {
+        get(self.metrics, "/metrics").1
     }
 
     /// Sends a signal by name.

@@ -31,12 +31,8 @@ impl Target {
         let serving = target.clone();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                let mut head = Vec::new();
-                let mut byte = [0];
-                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|length| length == 1) {
-                    head.push(byte[0]);
-                }
-                serving.requests.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+                let request = read_request(&mut stream);
+                serving.requests.lock().unwrap().push(request);
                 serving.came.notify_all();
                 let answer = serving.answer.lock().unwrap().clone();
                 // The prober may have gone away.
@@ -58,7 +54,7 @@ impl Target {
         format!("http://{}/", self.address)
     }
 
-    /// The heads of all requests so far.
+    /// All requests so far, heads and bodies.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -70,4 +66,19 @@ impl Target {
         let (requests, waited) = self.came.wait_timeout_while(requests, 4 * PATIENCE, too_few).unwrap();
         assert!(!waited.timed_out(), "waited in vain for request {count}; only {} came", requests.len());
     }
+}
+
+fn read_request(stream: &mut impl Read) -> String {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|length| length == 1) {
+        request.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&request).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    // A peer that goes away in the middle has sent nothing worth noting.
+    let _ = stream.read_exact(&mut body);
+    request.extend(body);
+    String::from_utf8_lossy(&request).into_owned()
 }

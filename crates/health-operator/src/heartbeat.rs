@@ -1,0 +1,132 @@
+//! `--heartbeat-url`: tells an outsider that this monitor lives, and falls silent when it does not do its work.
+//!
+//! The address may be a secret: no log, metric or error holds it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use health_manifests::check_from_target;
+use health_model::{CheckId, CheckSpec, ProbeRequest, Prober, ReasonClass, Sensitive};
+use health_probes::{Probes, ProbesSettings};
+use health_server::{ConditionState, Readiness};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter},
+};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// The time between two heartbeats.
+const EVERY: Duration = Duration::from_secs(60);
+/// How long the outsider may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How telling the outsider goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HeartbeatCounts(Arc<[AtomicU64; 3]>);
+
+impl HeartbeatCounts {
+    fn add(&self, outcome: Outcome) {
+        let [accepted, failed, withheld] = &*self.0;
+        let count = match outcome {
+            Outcome::Accepted => accepted,
+            Outcome::Failed => failed,
+            Outcome::Withheld => withheld,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Accepted,
+    Failed,
+    Withheld,
+}
+
+impl Collector for HeartbeatCounts {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let help = "Heartbeats to --heartbeat-url; withheld are those not sent because this process is not ready";
+        let mut family = encoder.encode_descriptor("healthcheck_heartbeats_sent", help, None, MetricType::Counter)?;
+        for (outcome, value) in ["accepted", "failed", "withheld"].into_iter().zip(&*self.0) {
+            let value = ConstCounter::new(value.load(Ordering::Relaxed));
+            value.encode(family.encode_family(&[("outcome", outcome)])?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Somebody outside who is told that we live.
+pub(crate) struct Heartbeat {
+    spec: Arc<CheckSpec>,
+    probes: Probes,
+    /// Who is asked whether all is well here.
+    health: Arc<dyn Readiness>,
+    stands_still: Box<dyn Fn() -> bool + Send + Sync>,
+    counts: HeartbeatCounts,
+}
+
+impl Heartbeat {
+    /// To an address, as long as every part is ready and the schedule moves.
+    ///
+    /// # Errors
+    /// What is wrong with the address, without the address.
+    pub(crate) fn new(
+        url: &Sensitive,
+        health: Arc<dyn Readiness>,
+        stands_still: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
+        let spec = check_from_target(url.expose())
+            .map_err(|problem| anyhow::anyhow!("--heartbeat-url: {}; {}", problem.message, problem.remedy))?;
+        // Whom our users may probe says nothing about whom our owner wants to be told.
+        let probes = Probes::new(ProbesSettings::default())?;
+        let counts = HeartbeatCounts::default();
+        Ok(Self { spec: Arc::new(spec), probes, health, stands_still: Box::new(stands_still), counts })
+    }
+
+    /// How it goes.
+    pub(crate) fn counts(&self) -> HeartbeatCounts {
+        self.counts.clone()
+    }
+
+    /// Tells every minute, until `stop`.
+    pub(crate) async fn beat(self, stop: CancellationToken) {
+        let mut every = interval(EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = Outcome::Accepted;
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            let outcome = if self.all_is_well() { self.tell().await } else { Outcome::Withheld };
+            if outcome != last {
+                tracing::warn!(?outcome, "the heartbeat to --heartbeat-url has changed");
+            }
+            last = outcome;
+            self.counts.add(outcome);
+        }
+    }
+
+    fn all_is_well(&self) -> bool {
+        let ready = |part: &health_server::Condition| part.state == ConditionState::Ready;
+        !(self.stands_still)() && self.health.conditions().iter().all(ready)
+    }
+
+    async fn tell(&self) -> Outcome {
+        let id = CheckId::new("heartbeat", "outgoing");
+        let deadline = Instant::now() + PATIENCE;
+        let answer = self.probes.probe(ProbeRequest { id, spec: Arc::clone(&self.spec), deadline }).await;
+        match answer.reason.class() {
+            ReasonClass::Good => Outcome::Accepted,
+            _ => Outcome::Failed,
+        }
+    }
+}

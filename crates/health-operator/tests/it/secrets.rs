@@ -1,0 +1,144 @@
+//! No secret leaves by log, metric, answer or error, whatever is asked for and at any level.
+
+use crate::{
+    operator::{Manifests, Operator, program},
+    target::Target,
+};
+
+/// Every secret begins like this, whichever way it is written down.
+const MARK: &str = "pl4nted";
+/// The same as base64 begins with this, wherever it may start in a longer text.
+const MARK_BASE64: [&str; 3] = ["cGw0bnRlZ", "BsNG50ZW", "wbDRudGVk"];
+
+fn manifests(target: &str, slack: &str) -> Manifests {
+    let with_user = target.replace("http://", "http://pl4nted-user:pl4nted-pass@");
+    let checks = format!(
+        r#"
+apiVersion: v1
+kind: Secret
+metadata: {{name: keys}}
+stringData: {{token: pl4nted-token, header: pl4nted-header, webhook: "{slack}pl4nted-webhook", client: pl4nted-client}}
+---
+apiVersion: check.cloudders.com/v1alpha1
+kind: HealthCheck
+metadata: {{name: all}}
+spec:
+  testInterval: 200ms
+  http:
+    url: "{target}"
+    headers:
+    - {{name: X-Key, valueFrom: {{secretKeyRef: {{name: keys, key: header}}}}}}
+    bearerToken: {{valueFrom: {{secretKeyRef: {{name: keys, key: token}}}}}}
+    body: pl4nted-body
+---
+apiVersion: check.cloudders.com/v1alpha1
+kind: HealthCheck
+metadata: {{name: user-info}}
+spec:
+  testInterval: 200ms
+  http: {{url: "{with_user}"}}
+---
+apiVersion: check.cloudders.com/v1alpha1
+kind: HealthCheck
+metadata: {{name: refused}}
+spec:
+  testInterval: 200ms
+  http: {{url: "https://pl4nted-user:pl4nted-pass@127.0.0.1:1/"}}
+---
+apiVersion: check.cloudders.com/v1alpha1
+kind: HealthCheck
+metadata: {{name: invalid}}
+spec:
+  testInterval: 200ms
+  http: {{url: "{with_user}", basicAuth: {{username: {{value: pl4nted-a}}, pasword: {{value: pl4nted-b}}}}}}
+---
+apiVersion: check.cloudders.com/v1alpha1
+kind: NotificationRule
+metadata: {{name: on-call}}
+spec:
+  checks: [all, user-info, refused]
+  groupWait: 100ms
+  slack:
+    webhook: {{secret: [{{name: keys, key: webhook}}]}}
+"#
+    );
+    let broken =
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: broken}\nstringData:\n  a: pl4nted-broken\n b: : pl4nted\n";
+    Manifests::new().with("checks.yaml", &checks).with("broken.yaml", broken)
+}
+
+fn assert_clean(what: &str, text: &str) {
+    for mark in std::iter::once(MARK).chain(MARK_BASE64) {
+        if let Some(at) = text.find(mark) {
+            let from = text[..at].rfind('\n').map_or(0, |line| line + 1);
+            panic!("{what} holds a secret: {}", text[from..].lines().next().unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_running_operator_says_none_at_trace_level() {
+    let target = Target::answering("401 Unauthorized", "");
+    let slack = Target::answering("500 Internal Server Error", "no");
+    let manifests = manifests(&target.url(), &slack.url());
+    let outsider = Target::answering("500 Internal Server Error", "");
+    let operator = Operator::start_with(&manifests.path(), |command| {
+        let heartbeat = format!("{}pl4nted-heartbeat", outsider.url());
+        command.args(["--log-level", "trace", "--heartbeat-url", &heartbeat]).env("RUST_LOG", "trace")
+    });
+    operator.healthchecks_until("everything to have been used", |all| {
+        let asked = all.as_object().unwrap().values().all(|check| check["response"] != "Pending");
+        asked && !slack.requests().is_empty() && !outsider.requests().is_empty()
+    });
+    assert!(slack.requests()[0].contains("pl4nted-webhook"), "the secret is in use");
+    for path in ["/healthchecks", "/api/v1/checks", "/api/v1/checks/default/all", "/api/v1/openapi.json"] {
+        assert_clean(path, &operator.rest(path).1);
+    }
+    assert_clean("/metrics", &operator.metrics());
+    assert_clean("/readyz", &operator.health("/readyz?verbose").1);
+    let log = operator.stop();
+    assert!(log.iter().any(|line| line.contains("broken.yaml")), "{log:#?}");
+    assert_clean("the log", &log.join("\n"));
+}
+
+#[test]
+fn probe_and_validate_say_none() {
+    let target = Target::answering("401 Unauthorized", "");
+    let manifests = manifests(&target.url(), "http://127.0.0.1:1/");
+    let folder = manifests.path();
+    let folder = folder.to_str().unwrap();
+    let with_user = target.url().replace("http://", "http://pl4nted-user:pl4nted-pass@");
+    let everything: [&[&str]; 8] = [
+        &["validate", folder],
+        &["validate", folder, "-o", "json"],
+        &["probe", "-f", folder, "--log-level", "trace"],
+        &["probe", "-f", folder, "-o", "json"],
+        &["probe", &with_user, "--log-level", "trace"],
+        &["probe", "https://pl4nted:pl4nted@127.0.0.1:1/"],
+        &["probe", "ftp://pl4nted:pl4nted@127.0.0.1:1/"],
+        &["--heartbeat-url", "pl4nted", "--manifests", folder, "--rest-bind-address", "1"],
+    ];
+    for arguments in everything {
+        let output = program().args(arguments).output().unwrap();
+        let all = [output.stdout, output.stderr].concat();
+        assert!(!all.is_empty(), "{arguments:?}");
+        assert_clean(&format!("{:?}", &arguments[..1]), &String::from_utf8_lossy(&all));
+    }
+}
+
+#[test]
+fn a_heartbeat_address_that_cannot_be_read_is_not_shown() {
+    let manifests = Manifests::new();
+    let mut command = program();
+    command.arg("--manifests").arg(manifests.path()).env("HEALTH_CHECK_HEARTBEAT_URL", "pl4nted");
+    for flag in ["--rest-bind-address", "--metrics-bind-address", "--health-probe-bind-address"] {
+        command.args([flag, "127.0.0.1:0"]);
+    }
+    let output = command.output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("--heartbeat-url: "), "{words}");
+    assert_clean("the error", &words);
+    let help = program().arg("--help").env("HEALTH_CHECK_HEARTBEAT_URL", "pl4nted").output().unwrap();
+    assert_clean("the help", &String::from_utf8(help.stdout).unwrap());
+}
