@@ -20,11 +20,12 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter},
 };
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// The time between two heartbeats.
 const EVERY: Duration = Duration::from_secs(60);
+/// How soon to look again while all is not well.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long the outsider may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -53,7 +54,7 @@ enum Outcome {
 
 impl Collector for HeartbeatCounts {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let help = "Heartbeats to --heartbeat-url; withheld are those not sent because this process is not ready";
+        let help = "Heartbeats to --heartbeat-url; withheld counts the seconds in which this process was not ready to send one";
         let mut family = encoder.encode_descriptor("healthcheck_heartbeats_sent", help, None, MetricType::Counter)?;
         for (outcome, value) in ["accepted", "failed", "withheld"].into_iter().zip(&*self.0) {
             let value = ConstCounter::new(value.load(Ordering::Relaxed));
@@ -96,23 +97,21 @@ impl Heartbeat {
         self.counts.clone()
     }
 
-    /// Tells every minute, until `stop`.
+    /// Tells every minute, until `stop`; while all is not well, nothing.
     pub(crate) async fn beat(self, stop: CancellationToken) {
-        let mut every = interval(EVERY);
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last = Outcome::Accepted;
-        loop {
-            tokio::select! {
-                _ = every.tick() => {}
-                () = stop.cancelled() => return,
+        stop.run_until_cancelled(async {
+            let mut last = Outcome::Withheld;
+            loop {
+                let outcome = if self.all_is_well() { self.tell().await } else { Outcome::Withheld };
+                if outcome != last {
+                    tracing::info!(?outcome, "the heartbeat to --heartbeat-url");
+                }
+                self.counts.add(outcome);
+                last = outcome;
+                tokio::time::sleep(if outcome == Outcome::Withheld { LOOK_AGAIN } else { EVERY }).await;
             }
-            let outcome = if self.all_is_well() { self.tell().await } else { Outcome::Withheld };
-            if outcome != last {
-                tracing::warn!(?outcome, "the heartbeat to --heartbeat-url has changed");
-            }
-            last = outcome;
-            self.counts.add(outcome);
-        }
+        })
+        .await;
     }
 
     fn all_is_well(&self) -> bool {

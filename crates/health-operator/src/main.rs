@@ -17,7 +17,6 @@ mod readiness;
 mod settings;
 mod stop;
 mod wiring;
-mod witness;
 
 use std::process::ExitCode;
 

@@ -8,7 +8,7 @@ use anyhow::Context;
 use futures::{FutureExt, future::BoxFuture};
 use health_model::Sensitive;
 use health_probes::{Probes, ProbesSettings, connect::AddressPolicy};
-use health_runner::{Board, Engine, EngineHandle, EngineSettings};
+use health_runner::{Board, Engine, EngineHandle, EngineSettings, TcpWitnesses, Witness};
 use health_server::{
     HealthState, MetricsState, Readiness, RestState, Telemetry, health_router, metrics_router, rest_router, serve,
 };
@@ -35,7 +35,6 @@ use crate::{
     readiness::Parts,
     settings::{EngineBounds, Listen, Settings, Source},
     stop,
-    witness::Witnesses,
 };
 
 /// How long, beyond the grace period, the engine may take to say that it has stopped.
@@ -174,11 +173,18 @@ fn start_engine(
         max_hung: max_hung as usize,
         max_backoff,
         shutdown_grace: settings.shutdown_grace,
-        witness: Witnesses::new(&settings.network.witnesses, probes(&NetworkFlags::default())?)?,
+        witness: witnesses(&settings.network.witnesses)?,
         ..EngineSettings::default()
     };
     let remembered = memory.map(StateDir::remembered).unwrap_or_default();
     Ok(Engine::start(bounds, probes(&settings.network.policy)?, remembered, stop))
+}
+
+fn witnesses(targets: &[String]) -> anyhow::Result<Option<Arc<dyn Witness>>> {
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(TcpWitnesses::parse(targets).context("--witness cannot be used")?)))
 }
 
 fn heartbeat(url: &Sensitive, readiness: &Arc<dyn Readiness>, board: &Arc<Board>) -> anyhow::Result<Heartbeat> {

@@ -97,9 +97,15 @@ pub(crate) struct RunFlags {
     #[arg(long, env = "HEALTH_CHECK_SHUTDOWN_GRACE", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value = "5s", value_parser = duration::parse)]
     pub(crate) shutdown_grace: Duration,
-    /// A target that answers whenever our own network works, such as tcp://10.0.0.1:53 (repeat for several). When all
+    /// A port that is open whenever our own network works, such as tcp://10.0.0.1:53 (repeat for several). When all
     /// fail, checks become stale (NetworkLost) and nobody is told that the targets are down.
-    #[arg(long, env = "HEALTH_CHECK_WITNESS", hide_env_values = true, value_name = "TARGET", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "HEALTH_CHECK_WITNESS",
+        hide_env_values = true,
+        value_name = "tcp://HOST:PORT",
+        value_delimiter = ','
+    )]
     pub(crate) witness: Vec<String>,
     /// An address to GET every minute while all is well here; its silence tells an outsider that this monitor is not.
     #[arg(long, env = "HEALTH_CHECK_HEARTBEAT_URL", hide_env_values = true, value_name = "URL", value_parser = secret)]

@@ -117,7 +117,7 @@ fn validate_names_file_line_field_and_remedy() {
     let text = said(&output);
     assert_eq!(code(&output), 1, "{text}");
     let wanted = format!(
-        "error: {}/bad.yaml:6: HealthCheck default/bad: spec.testInterval: is no duration; write",
+        "error: {}/bad.yaml:6: HealthCheck default/bad: spec.testInterval: is no duration of at least 100ms; write",
         folder.display()
     );
     assert!(text.contains(&wanted), "{text}");

@@ -1,5 +1,7 @@
 //! Rules of the folder, and the signs of life to the outside.
 
+use std::net::TcpListener;
+
 use crate::{
     operator::{Manifests, Operator, http_check},
     target::Target,
@@ -57,8 +59,15 @@ fn an_outsider_is_told_that_this_monitor_lives() {
 
 #[test]
 fn when_every_witness_fails_nobody_is_said_to_be_down() {
-    let manifests = Manifests::new().with("web.yaml", &http_check("web", "http://127.0.0.1:1/"));
-    let operator = Operator::start_with(&manifests.path(), |command| command.args(["--witness", "tcp://127.0.0.1:1"]));
+    let everything = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = everything.local_addr().unwrap().port();
+    let check = "apiVersion: check.cloudders.com/v1alpha1\nkind: HealthCheck\nmetadata: {name: web}\n\
+                 spec: {testInterval: 200ms, tcp: {host: 127.0.0.1, port: PORT}}\n";
+    let manifests = Manifests::new().with("web.yaml", &check.replace("PORT", &port.to_string()));
+    let witness = format!("tcp://127.0.0.1:{port}");
+    let mut operator = Operator::start_with(&manifests.path(), |command| command.args(["--witness", &witness]));
+    operator.wait_for_turn("default/web", true);
+    drop(everything);
     operator.healthchecks_until("the loss to be noticed", |_| {
         operator.rest("/api/v1/checks/default/web").1.contains(r#""reason":"NetworkLost""#)
     });
