@@ -22,7 +22,7 @@ use std::{
 };
 
 use body::Body;
-use health_model::{Host, HttpAuth, HttpProbe, Sensitive};
+use health_model::{Host, HttpAuth, HttpProbe, Reason, Sensitive};
 use http::StatusCode;
 use jiff::Timestamp;
 use redact::Redactor;
@@ -101,7 +101,10 @@ impl Seen {
             trace.body = (!body.bytes.is_empty()).then(|| redactor.body(&body.bytes));
         }
         trace.redact(|line| redactor.text(line));
-        Failure { message: redactor.text(failure.message), ..failure }
+        if quotes_the_answer(failure.reason) {
+            return Failure { message: redactor.text(failure.message), ..failure };
+        }
+        failure
     }
 }
 
@@ -213,6 +216,11 @@ impl Errand<'_> {
         seen.token = Some(token.clone());
         self.exchange(&seen.hop, Some(token.expose()), trace).await
     }
+}
+
+/// Whether a failure's line may hold words of the peer's. Our own words stay as they are, whatever a user is called.
+const fn quotes_the_answer(reason: Reason) -> bool {
+    matches!(reason, Reason::HeaderMismatch | Reason::AssertionFailed | Reason::ProtocolError)
 }
 
 /// A status that was expected, but came before a redirect that was followed.

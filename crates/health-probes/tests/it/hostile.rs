@@ -173,12 +173,7 @@ fn bomb(tool: &str) -> Vec<u8> {
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| {
-            panic!(
-                "{tool} is needed here ({error}): apt-get install {}",
-                if tool == "brotli" { "brotli" } else { tool }
-            )
-        });
+        .unwrap_or_else(|error| panic!("{tool} is needed here ({error}): apt-get install {tool}"));
     let mut input = child.stdin.take().unwrap();
     let writer = std::thread::spawn(move || {
         for _ in 0..64 {
@@ -209,7 +204,7 @@ async fn a_bomb_is_cut_at_the_limit(#[case] encoding: &str, #[case] tool: &str) 
 #[case::gzip("gzip", &["gzip", "-c"])]
 #[case::brotli("br", &["brotli", "-c"])]
 #[case::zstd("zstd", &["zstd", "-c"])]
-#[case::deflate("deflate", &["openssl", "zlib"])]
+#[case::deflate("deflate", &[])]
 #[tokio::test]
 async fn what_is_compressed_is_read(#[case] encoding: &str, #[case] command: &[&str]) {
     let text = b"hay hay needle hay";
