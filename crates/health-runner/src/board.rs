@@ -9,7 +9,7 @@ use std::{
 use health_model::{CheckId, Transition};
 use indexmap::IndexMap;
 
-use crate::{Change, Pulse, Row, Subscription, awake::AwakeClock, subscription::Mailbox};
+use crate::{Change, Pulse, Row, Subscription, awake::AwakeClock, registry::Slot, subscription::Mailbox};
 
 /// Awake time without a look at the timetable after which the schedule stands still.
 const LONGEST_SILENCE: Duration = Duration::from_secs(5);
@@ -24,13 +24,26 @@ pub struct Board {
 
 #[derive(Debug, Default)]
 struct State {
-    rows: BTreeMap<CheckId, Arc<Row>>,
+    /// Where each check's row is, in the order in which rows are read.
+    order: BTreeMap<CheckId, Slot>,
+    /// By slot: the engine writes a row for every probe, and must not have to search for its place.
+    rows: Vec<Option<Arc<Row>>>,
     revision: u64,
     definitions_revision: u64,
     readers: Vec<Weak<Mailbox>>,
     pulse: Pulse,
     ticked: Duration,
     probed: Option<Duration>,
+}
+
+impl State {
+    fn all(&self) -> Vec<Arc<Row>> {
+        self.order.values().filter_map(|slot| self.rows.get(slot.index())?.clone()).collect()
+    }
+
+    fn get(&self, id: &CheckId) -> Option<Arc<Row>> {
+        self.rows.get(self.order.get(id)?.index())?.clone()
+    }
 }
 
 impl Board {
@@ -48,12 +61,12 @@ impl Board {
 
     /// Every row, ordered by [`CheckId`].
     pub fn rows(&self) -> Vec<Arc<Row>> {
-        self.lock().rows.values().cloned().collect()
+        self.lock().all()
     }
 
     /// One check's row.
     pub fn get(&self, id: &CheckId) -> Option<Arc<Row>> {
-        self.lock().rows.get(id).cloned()
+        self.lock().get(id)
     }
 
     /// Grows with every change of any row.
@@ -70,7 +83,7 @@ impl Board {
     pub fn subscribe(self: &Arc<Self>) -> Subscription {
         let mailbox = Arc::new(Mailbox::default());
         let mut state = self.lock();
-        state.rows.keys().for_each(|id| mailbox.mark(id, None));
+        state.order.keys().for_each(|id| mailbox.mark(id, None));
         state.readers.retain(|reader| reader.strong_count() > 0);
         state.readers.push(Arc::downgrade(&mailbox));
         drop(state);
@@ -84,7 +97,7 @@ impl Board {
         let mut pulse = state.pulse.clone();
         pulse.since_last_tick = now.saturating_sub(state.ticked);
         pulse.since_last_probe = state.probed.map(|probed| now.saturating_sub(probed));
-        let rows: Vec<Arc<Row>> = state.rows.values().cloned().collect();
+        let rows = state.all();
         drop(state);
         let mut asked = rows.iter().filter(|row| row.next_check.is_some()).peekable();
         let nothing_answers = asked.peek().is_some() && asked.all(|row| row.overdue());
@@ -94,10 +107,7 @@ impl Board {
 
     pub(crate) fn fill_in(&self, taken: IndexMap<CheckId, Vec<Transition>>) -> Vec<Change> {
         let state = self.lock();
-        taken
-            .into_iter()
-            .map(|(id, transitions)| Change { row: state.rows.get(&id).cloned(), id, transitions })
-            .collect()
+        taken.into_iter().map(|(id, transitions)| Change { row: state.get(&id), id, transitions }).collect()
     }
 
     /// Opens the board for writing; readers are woken when the pen is dropped. The engine alone may call this.
@@ -114,25 +124,31 @@ pub(crate) struct Pen<'a> {
 
 impl Pen<'_> {
     /// Puts up a row that nobody else holds yet.
-    pub(crate) fn put(&mut self, mut row: Arc<Row>, transition: Option<&Transition>, declared: bool) {
+    pub(crate) fn put(&mut self, slot: Slot, mut row: Arc<Row>, transition: Option<&Transition>, declared: bool) {
         self.state.revision += 1;
         Arc::make_mut(&mut row).revision = self.state.revision;
         if declared {
             self.state.definitions_revision += 1;
         }
         self.mark(&row.definition.meta.id, transition);
-        match self.state.rows.get_mut(&row.definition.meta.id) {
-            Some(shown) => *shown = row,
-            None => {
-                self.state.rows.insert(row.definition.meta.id.clone(), row);
-            }
+        if self.state.rows.len() <= slot.index() {
+            self.state.rows.resize(slot.index() + 1, None);
         }
+        let state = &mut *self.state;
+        let place = &mut state.rows[slot.index()];
+        if place.is_none() {
+            state.order.insert(row.definition.meta.id.clone(), slot);
+        }
+        *place = Some(row);
     }
 
-    pub(crate) fn erase(&mut self, id: &CheckId) {
+    pub(crate) fn erase(&mut self, slot: Slot, id: &CheckId) {
         self.state.revision += 1;
         self.state.definitions_revision += 1;
-        self.state.rows.remove(id);
+        self.state.order.remove(id);
+        if let Some(place) = self.state.rows.get_mut(slot.index()) {
+            *place = None;
+        }
         self.touched = true;
         for reader in self.state.readers.iter().filter_map(Weak::upgrade) {
             reader.mark_erased(id);

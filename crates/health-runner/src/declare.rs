@@ -174,7 +174,7 @@ impl Running {
         self.forget_faults(slot);
         if let Some(check) = self.registry.remove(slot) {
             self.places.discharge(check.host);
-            self.writes.push(Write::Erase(id.clone()));
+            self.writes.push(Write::Erase(slot, id.clone()));
         }
     }
 

@@ -15,6 +15,12 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Slot(u32);
 
+impl Slot {
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 #[cfg(test)]
 impl Slot {
     pub(crate) fn for_test(index: u32) -> Self {
@@ -107,11 +113,11 @@ impl Registry {
     }
 
     pub(crate) fn get(&self, slot: Slot) -> Option<&Check> {
-        self.slots.get(slot.0 as usize)?.as_deref()
+        self.slots.get(slot.index())?.as_deref()
     }
 
     pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Check> {
-        self.slots.get_mut(slot.0 as usize)?.as_deref_mut()
+        self.slots.get_mut(slot.index())?.as_deref_mut()
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = &CheckId> {
@@ -128,13 +134,13 @@ impl Registry {
             self.slots.push(None);
             Slot(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
         });
-        self.slots[slot.0 as usize] = Some(Box::new(check));
+        self.slots[slot.index()] = Some(Box::new(check));
         self.by_id.insert(id, slot);
         slot
     }
 
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<Check> {
-        let check = self.slots.get_mut(slot.0 as usize)?.take()?;
+        let check = self.slots.get_mut(slot.index())?.take()?;
         self.by_id.remove(&check.definition.meta.id);
         self.vacant.push(slot);
         Some(*check)

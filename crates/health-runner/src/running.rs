@@ -52,8 +52,8 @@ pub(crate) enum Message {
 
 /// What the board will be told at the end of the turn.
 pub(crate) enum Write {
-    Put { row: Arc<Row>, transition: Option<Transition>, declared: bool },
-    Erase(CheckId),
+    Put { slot: Slot, row: Arc<Row>, transition: Option<Transition>, declared: bool },
+    Erase(Slot, CheckId),
 }
 
 pub(crate) struct Running {
@@ -242,7 +242,7 @@ impl Running {
             silent_since: check.silent_since,
             clock: Arc::clone(self.board.clock()),
         };
-        self.writes.push(Write::Put { row: Arc::new(row), transition, declared });
+        self.writes.push(Write::Put { slot, row: Arc::new(row), transition, declared });
     }
 
     fn publish(&mut self) {
@@ -261,8 +261,8 @@ impl Running {
         let mut pen = self.board.write();
         for write in self.writes.drain(..) {
             match write {
-                Write::Put { row, transition, declared } => pen.put(row, transition.as_ref(), declared),
-                Write::Erase(id) => pen.erase(&id),
+                Write::Put { slot, row, transition, declared } => pen.put(slot, row, transition.as_ref(), declared),
+                Write::Erase(slot, id) => pen.erase(slot, &id),
             }
         }
         pen.note(&self.pulse, awake, self.probed);
