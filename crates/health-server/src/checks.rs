@@ -1,7 +1,7 @@
 //! `/api/v1/checks`: everything known, of many checks or of one.
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use health_model::{CheckId, CheckView};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     etag::{EntityTag, fingerprint},
     listing::Listing,
-    parameters::Parameters,
+    parameters::{Parameters, PathParts},
     problem::Problem,
     rest::Rest,
 };
@@ -73,7 +73,7 @@ pub(crate) async fn list(State(rest): State<Rest>, uri: Uri, headers: HeaderMap)
 )]
 pub(crate) async fn one(
     State(rest): State<Rest>,
-    Path((namespace, name)): Path<(String, String)>,
+    PathParts((namespace, name)): PathParts<(String, String)>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

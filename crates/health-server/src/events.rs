@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     checks::brief,
-    hub::{Beginning, Change, From, Hub},
+    hub::{Change, Hub},
     problem::Problem,
     rest::Rest,
     telemetry::{Present, Telemetry},
@@ -66,20 +66,8 @@ pub(crate) async fn stream(State(rest): State<Rest>, headers: HeaderMap) -> Resp
     };
     let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let seen = last_seen.and_then(|id| rest.hub.read_id(id));
-    let beginning = rest.hub.begin(seen);
-    let reader = Reader {
-        hub: rest.hub,
-        telemetry: rest.telemetry,
-        shutdown: rest.shutdown,
-        part: 0,
-        number: beginning.number,
-        snapshot: VecDeque::new(),
-        missed: VecDeque::new(),
-        synced: false,
-        live: beginning.live.resubscribe(),
-        _place: place,
-    };
-    Sse::new(reader.starting(beginning).events()).keep_alive(KeepAlive::new().interval(COMMENT_EVERY)).into_response()
+    let reader = Reader::new(rest, place, seen);
+    Sse::new(reader.events()).keep_alive(KeepAlive::new().interval(COMMENT_EVERY)).into_response()
 }
 
 /// One stream's reader and what it is still to be told.
@@ -102,18 +90,21 @@ struct Reader {
 }
 
 impl Reader {
-    fn starting(mut self, beginning: Beginning) -> Self {
-        self.begin(beginning);
-        self
+    /// A reader that has seen everything up to a number, or nothing.
+    fn new(rest: Rest, place: Present, seen: Option<u64>) -> Self {
+        let Rest { hub, telemetry, shutdown, .. } = rest;
+        let beginning = hub.begin(seen);
+        let (number, live) = (beginning.number, beginning.live);
+        let (snapshot, missed) = beginning.from.told();
+        Self { hub, telemetry, shutdown, number, snapshot, part: 0, missed, synced: false, live, _place: place }
     }
 
-    fn begin(&mut self, beginning: Beginning) {
-        let Beginning { number, from, live } = beginning;
-        (self.number, self.live, self.part, self.synced) = (number, live, 0, false);
-        match from {
-            From::Snapshot(rows) => self.snapshot = rows.into(),
-            From::Missed(changes) => self.missed = changes.into(),
-        }
+    /// Begins anew for a reader that fell behind.
+    fn restart(&mut self) {
+        self.telemetry.streams_restarted.add();
+        let beginning = self.hub.begin(None);
+        (self.number, self.live, self.part, self.synced) = (beginning.number, beginning.live, 0, false);
+        (self.snapshot, self.missed) = beginning.from.told();
     }
 
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -133,9 +124,7 @@ impl Reader {
             match received {
                 Ok(change) => return Some(self.told(&change)),
                 Err(RecvError::Lagged(_)) => {
-                    self.telemetry.streams_restarted.add();
-                    let beginning = self.hub.begin(None);
-                    self.begin(beginning);
+                    self.restart();
                     if let Some(event) = self.next_of_beginning() {
                         return Some(event);
                     }

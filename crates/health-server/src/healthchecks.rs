@@ -10,20 +10,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::{
-    body::Bytes,
-    extract::{Path, Query, State},
-    response::{IntoResponse, Response},
-};
+use axum::{body::Bytes, extract::State, response::Response};
 use health_model::{CheckId, State as CheckState};
 use health_runner::{Board, Row};
-use http::{HeaderMap, StatusCode};
-use serde::{Deserialize, Serialize};
+use http::{HeaderMap, StatusCode, Uri};
+use serde::Serialize;
 use siphasher::sip::SipHasher13;
 
 use crate::{
     etag::{EntityTag, fingerprint},
     keys::KeyTable,
+    parameters::{Parameters, PathParts},
     problem::Problem,
     rest::Rest,
 };
@@ -61,11 +58,18 @@ fn stale_words(row: &Row) -> String {
 }
 
 /// Whose checks are asked for.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Scope {
+struct Scope {
     /// One namespace alone; its checks go by their bare names.
     namespace: Option<String>,
+}
+
+impl Scope {
+    /// Other parameters are ignored: scripts add their own.
+    fn read(uri: &Uri) -> Result<Self, Problem> {
+        Ok(Self { namespace: Parameters::read_lenient(uri, &["namespace"])?.text("namespace") })
+    }
 }
 
 /// Every configured check by its key.
@@ -79,14 +83,17 @@ pub(crate) struct Scope {
         (status = 304, description = "Unchanged since the entity tag in `If-None-Match`"),
     )
 )]
-pub(crate) async fn list(State(rest): State<Rest>, Query(scope): Query<Scope>, headers: HeaderMap) -> Response {
+pub(crate) async fn list(State(rest): State<Rest>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let scope = Scope::read(&uri)?;
     let rendered = tokio::task::spawn_blocking(move || match scope.namespace {
         None => rest.rendition.current(&rest.board),
         Some(namespace) => of_namespace(&rest.board, &namespace),
     });
     match rendered.await {
-        Ok((tag, body)) => tag.answer(&headers, body),
-        Err(_stopping) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping").into_response(),
+        Ok((tag, body)) => Ok(tag.answer(&headers, body)),
+        Err(_panicked_or_stopping) => {
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the checks could not be written"))
+        }
     }
 }
 
@@ -104,10 +111,11 @@ pub(crate) async fn list(State(rest): State<Rest>, Query(scope): Query<Scope>, h
 )]
 pub(crate) async fn one(
     State(rest): State<Rest>,
-    Path(key): Path<String>,
-    Query(scope): Query<Scope>,
+    PathParts(key): PathParts<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let scope = Scope::read(&uri)?;
     let row = match &scope.namespace {
         Some(namespace) => rest.board.get(&CheckId::new(namespace.as_str(), key.as_str())),
         None => rest.rendition.find(&rest.board, &key),

@@ -4,7 +4,7 @@
 
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use health_model::{CheckId, Outcome, Probe, Reason, Sensitive};
@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Limited};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    parameters::Parameters,
+    parameters::{Parameters, PathParts},
     problem::Problem,
     rest::{HeartbeatRefused, Rest},
     telemetry::ReportFate,
@@ -60,7 +60,7 @@ pub(crate) struct ReportParameters {
 )]
 pub(crate) async fn report(
     State(rest): State<Rest>,
-    Path((namespace, name)): Path<(String, String)>,
+    PathParts((namespace, name)): PathParts<(String, String)>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,

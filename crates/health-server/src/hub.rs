@@ -82,19 +82,29 @@ struct Known {
 
 /// Where a reader begins.
 pub(crate) struct Beginning {
-    /// The state up to this number is in `rows` or `missed`.
+    /// The state up to this number is in `from`.
     pub(crate) number: u64,
-    pub(crate) from: From,
+    pub(crate) from: First,
     /// Everything after.
     pub(crate) live: broadcast::Receiver<Arc<Change>>,
 }
 
 /// What a reader is told first.
-pub(crate) enum From {
+pub(crate) enum First {
     /// Everything.
     Snapshot(Vec<Arc<Row>>),
     /// What it has missed, in order.
     Missed(Vec<Arc<Change>>),
+}
+
+impl First {
+    /// Rows of a snapshot and missed changes, still to be told.
+    pub(crate) fn told(self) -> (VecDeque<Arc<Row>>, VecDeque<Arc<Change>>) {
+        match self {
+            Self::Snapshot(rows) => (rows.into(), VecDeque::new()),
+            Self::Missed(changes) => (VecDeque::new(), changes.into()),
+        }
+    }
 }
 
 impl Hub {
@@ -139,8 +149,8 @@ impl Hub {
     pub(crate) fn begin(&self, seen: Option<u64>) -> Beginning {
         let told = self.lock();
         let from = match seen.filter(|seen| (told.forgotten..=told.number).contains(seen)) {
-            Some(seen) => From::Missed(told.since(seen)),
-            None => From::Snapshot(told.checks.values().map(|known| Arc::clone(&known.row)).collect()),
+            Some(seen) => First::Missed(told.since(seen)),
+            None => First::Snapshot(told.checks.values().map(|known| Arc::clone(&known.row)).collect()),
         };
         Beginning { number: told.number, from, live: self.live.subscribe() }
     }

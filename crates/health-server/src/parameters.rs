@@ -1,8 +1,9 @@
 //! Query parameters, read strictly: what is unknown, given twice or unreadable is refused by name, so that a typo never
 //! looks like an answer.
 
-use axum::extract::Query;
-use http::Uri;
+use axum::extract::{FromRequestParts, Path, Query};
+use http::{Uri, request::Parts};
+use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
 
@@ -28,6 +29,22 @@ impl Parameters {
             }
         }
         Ok(Self(pairs))
+    }
+
+    /// Reads the query of a request that takes these parameters and does not mind others.
+    ///
+    /// # Errors
+    /// A 400 that names the first of them that is given twice.
+    pub(crate) fn read_lenient(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+        let given = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default();
+        let mut read = Self::default();
+        for (name, value) in given.into_iter().filter(|(name, _)| known.contains(&name.as_str())) {
+            if read.get(&name).is_some() {
+                return Err(Problem::parameter(&name, &value, "given once"));
+            }
+            read.0.push((name, value));
+        }
+        Ok(read)
     }
 
     /// A parameter's value, if it was given.
@@ -60,5 +77,23 @@ impl Parameters {
     /// A 400 for anything else.
     pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, Problem> {
         self.parsed(name, "true or false", |value| value.parse().ok())
+    }
+}
+
+/// The parts of a path; one that is no UTF-8 when decoded is a 404 like any other that nobody has.
+pub(crate) struct PathParts<T>(pub(crate) T);
+
+impl<S, T> FromRequestParts<S> for PathParts<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Send,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(read)) => Ok(Self(read)),
+            Err(_unreadable) => Err(Problem::not_found(format!("there is nothing at {}", parts.uri.path()))),
+        }
     }
 }

@@ -39,6 +39,18 @@ async fn a_path_that_is_not_there_is_a_404_problem() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_decoded_is_a_problem_too() {
+    let house = House::build().await;
+    house.declare("default/web").await;
+    for path in ["/healthchecks/%FF", "/api/v1/checks/%FF/web"] {
+        house.get(path).await.problem(404);
+    }
+    assert_eq!(house.get("/healthchecks?namespace=a&namespace=b").await.problem(400)["parameter"], "namespace");
+    house.get("/healthchecks/web?namespace=a&namespace=b").await.problem(400);
+    assert_eq!(house.get("/healthchecks?namespace=%FF").await.text(), "{}");
+}
+
+#[tokio::test]
 async fn a_wrong_method_is_a_405_problem_and_says_what_is_allowed() {
     let house = House::build().await;
     for path in ["/", "/healthchecks", "/healthchecks/web", "/api/v1/checks", "/api/v1/gate", "/api/v1/events"] {
