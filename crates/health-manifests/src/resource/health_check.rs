@@ -93,6 +93,7 @@ pub struct HealthCheckSpec {
     pub runbook_url: Option<String>,
     /// How bad it is when it fails (default critical).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "severity_schema")]
     pub severity: Option<SeveritySpec>,
     /// Probe: an HTTP or HTTPS request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,7 +145,7 @@ pub enum IpFamilySpec {
     Both,
 }
 
-/// How bad it is when a check fails (default critical; for minSeverity info).
+/// How bad it is when a check fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(inline)]
 #[serde(rename_all = "lowercase")]
@@ -155,6 +156,11 @@ pub enum SeveritySpec {
     Warning,
     /// Somebody must look now.
     Critical,
+}
+
+/// The words alone, so that each field keeps its own description.
+pub(crate) fn severity_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "string", "enum": ["info", "warning", "critical"] })
 }
 
 /// A window in time: `schedule` and `duration`, or `start` and `end`.

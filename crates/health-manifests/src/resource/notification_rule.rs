@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     channel::{Alertmanager, Chat, CustomWebhook, Email, Matrix, Ntfy, Opsgenie, Pagerduty, Slack, Telegram},
-    health_check::SeveritySpec,
+    health_check::{SeveritySpec, severity_schema},
     value::NumberOrText,
 };
 use crate::status::NotificationRuleStatus;
@@ -98,6 +98,7 @@ pub struct NotificationRuleSpec {
     pub quiet_hours: Vec<QuietHours>,
     /// Checks of lower severity tell nobody (default info).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "severity_schema")]
     pub min_severity: Option<SeveritySpec>,
 }
 
