@@ -62,9 +62,16 @@ pub struct TlsPeer<'a> {
 impl TlsPeer<'_> {
     /// The name that the certificate must be for.
     fn name(&self) -> String {
+        let named = |name: &str| {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            if name.is_ascii() {
+                return name.to_owned();
+            }
+            // An international name is asked for as DNS knows it (RFC 5890).
+            url::Host::parse(name).map_or_else(|_| name.to_owned(), |host| host.to_string())
+        };
         match (&self.options.server_name, self.host) {
-            (Some(name), _) => name.strip_suffix('.').unwrap_or(name).to_owned(),
-            (None, Host::Name(name)) => name.strip_suffix('.').unwrap_or(name).to_owned(),
+            (Some(name), _) | (None, Host::Name(name)) => named(name),
             (None, Host::Address(IpAddr::V6(address))) => {
                 address.to_ipv4_mapped().map_or_else(|| address.to_string(), |address| address.to_string())
             }

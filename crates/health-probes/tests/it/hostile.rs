@@ -285,3 +285,72 @@ async fn a_failed_status_is_told_although_its_body_never_ends() {
     assert_eq!(outcome.reason, Reason::UnexpectedStatus, "{}", outcome.response);
     assert_eq!(outcome.status_code, Some(500));
 }
+
+/// Answers with a few bytes changed, cut or doubled, in an order that is the same in every run.
+fn mutated(seed: u64, answer: &[u8]) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(below.max(1)).unwrap()).unwrap()
+    };
+    let mut bytes = answer.to_vec();
+    for _ in 0..=next(4) {
+        let at = next(bytes.len());
+        match next(4) {
+            0 => bytes.truncate(at),
+            1 if !bytes.is_empty() => bytes[at] = u8::try_from(next(256)).unwrap(),
+            2 => bytes.insert(at, u8::try_from(next(256)).unwrap()),
+            _ => bytes.extend_from_within(at..),
+        }
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn whatever_a_peer_answers_there_is_an_outcome_and_no_secret_in_it() {
+    let answer = b"HTTP/1.1 302 Found\r\nLocation: /a?b#c\r\nSet-Cookie: a=b; Path=/; Domain=127.0.0.1; Max-Age=1\r\n\
+        X-Echo: tok-7f3a9c\r\nRetry-After: 9\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n\
+        5\r\n\x1f\x8b\x08\x00\x00\r\n0\r\nX-Trailer: 1\r\n\r\n";
+    for seed in 0..400 {
+        let answer = mutated(seed, answer);
+        let peer = Peer::start("127.0.0.1", move |mut stream| {
+            let answer = answer.clone();
+            async move {
+                read_head(&mut stream).await;
+                let _ = stream.write_all(&answer).await;
+                let _ = stream.shutdown().await;
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            }
+        })
+        .await
+        .unwrap();
+        let auth = Some(health_model::HttpAuth::Bearer("tok-7f3a9c".into()));
+        let probe = HttpProbe { auth, max_redirects: 3, ..searching(&peer) };
+        let outcome = ask_within(http_spec(probe), Duration::from_secs(5)).await;
+        assert_ne!(outcome.reason, Reason::Succeeded, "seed {seed}");
+        assert!(!format!("{outcome:?}").contains("tok-7f3a9c"), "seed {seed}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_peer_says_in_a_tls_handshake_there_is_an_outcome() {
+    let hello = b"\x16\x03\x03\x00\x31\x02\x00\x00\x2d\x03\x03abcdefghijklmnopqrstuvwxyz012345\x00\xc0\x2f\x00\x00\x05\xff\x01\x00\x01\x00";
+    for seed in 0..200 {
+        let answer = mutated(seed, hello);
+        let peer = Peer::start("127.0.0.1", move |mut stream| {
+            let answer = answer.clone();
+            async move {
+                let _ = stream.read(&mut [0; 2048]).await;
+                let _ = stream.write_all(&answer).await;
+                let _ = stream.shutdown().await;
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            }
+        })
+        .await
+        .unwrap();
+        let outcome = ask_within(http_spec(get(&format!("https://{}/", peer.address))), Duration::from_secs(5)).await;
+        assert_eq!(outcome.reason, Reason::TlsHandshakeFailed, "seed {seed}: {}", outcome.response);
+    }
+}
