@@ -164,8 +164,8 @@ impl Consultation {
             return None;
         }
         let pause = if self.queued.is_empty() { ASK_AGAIN_WHILE_LOST } else { PAUSE_BETWEEN_QUESTIONS };
-        // Never asked means at once: any moment that has passed will do.
-        self.asked_at.map(|asked| asked + pause).or_else(|| Some(Instant::now()))
+        // Never asked means at once, for every `now` that a caller may have read before: a moment that has passed.
+        self.asked_at.map(|asked| asked + pause).or_else(|| self.queued.first().map(|held| held.since))
     }
 
     /// Opens a question, if it is time; the caller asks the witness and brings the answer.
@@ -203,6 +203,16 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[test]
+    fn the_first_question_is_put_at_once_also_by_a_clock_that_runs() {
+        let witness = TcpWitnesses::parse(&["tcp://192.0.2.1:53"]).unwrap();
+        let mut consultation = Consultation::new(Some(Arc::new(witness)));
+        let now = Instant::now();
+        let outcome = Outcome::new(Reason::Timeout, "");
+        consultation.hold(Held { slot: Slot::for_test(0), number: 1, outcome, since: now });
+        assert!(consultation.open(now).is_some());
+    }
 
     #[rstest]
     #[case("tcp://192.0.2.1:53", true)]
