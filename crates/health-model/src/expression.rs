@@ -12,6 +12,11 @@ const REGEX_SIZE_LIMIT: usize = 1 << 20;
 /// Longest CEL source accepted, in bytes.
 const CEL_SOURCE_LIMIT: usize = 4096;
 
+/// How many of `( [ { ! - ?` a CEL source may hold: its parser recurses at each of them, about 150 KiB deep.
+const CEL_MOST_SIGNS: usize = 200;
+/// The stack on which such a source is parsed, in bytes; only what is touched is ever taken.
+const CEL_STACK: usize = 128 << 20;
+
 /// Why an expression was refused; the text says what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -86,12 +91,12 @@ impl CelExpression {
     /// Compiles an expression.
     ///
     /// # Errors
-    /// When the syntax is wrong or the source is longer than 4 KiB.
+    /// When the syntax is wrong, the source is longer than 4 KiB, or it could nest too deep.
     pub fn new(source: &str) -> Result<Self, ExpressionError> {
         if source.len() > CEL_SOURCE_LIMIT {
             return Err(ExpressionError(format!("is longer than {CEL_SOURCE_LIMIT} bytes")));
         }
-        let program = cel::Program::compile(source).map_err(|error| ExpressionError(error.to_string()))?;
+        let program = compile(source)?;
         Ok(Self { source: source.into(), program: Arc::new(program) })
     }
 
@@ -104,6 +109,21 @@ impl CelExpression {
     pub fn program(&self) -> &cel::Program {
         &self.program
     }
+}
+
+/// Parses where there is stack enough for whatever the bounds let through: an overflow would end the process.
+fn compile(source: &str) -> Result<cel::Program, ExpressionError> {
+    if source.matches(['(', '[', '{', '!', '-', '?']).count() > CEL_MOST_SIGNS {
+        return Err(ExpressionError(format!("holds more than {CEL_MOST_SIGNS} of the signs ( [ {{ ! - ?")));
+    }
+    let owned = source.to_owned();
+    let parsing = std::thread::Builder::new()
+        .stack_size(CEL_STACK)
+        .spawn(move || cel::Program::compile(&owned).map_err(|error| ExpressionError(error.to_string())));
+    parsing
+        .map_err(|error| ExpressionError(format!("cannot be parsed now ({error})")))?
+        .join()
+        .unwrap_or_else(|_| Err(ExpressionError("breaks the parser".to_owned())))
 }
 
 impl PartialEq for CelExpression {
@@ -161,5 +181,28 @@ impl PartialEq for JsonPath {
 impl fmt::Debug for JsonPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deeply_nested_cel_expression_does_not_end_the_process() {
+        for (open, close) in [("(", ")"), ("[", "]"), ("{1: ", "}"), ("!", ""), ("'\\q((", "))")] {
+            for depth in [50, 99] {
+                let _ = CelExpression::new(&format!("{}true{}", open.repeat(depth), close.repeat(depth)));
+            }
+            assert!(CelExpression::new(&open.repeat(400)).is_err(), "{open}");
+        }
+    }
+
+    #[test]
+    fn what_people_write_is_accepted() {
+        for source in ["((((((((1))))))))==1", "!(a && (b || !(c in [1, 2])))", "a.all(b, b.exists(c, c.d == 'x-y-z'))"]
+        {
+            assert!(CelExpression::new(source).is_ok(), "{source}");
+        }
     }
 }
