@@ -12,6 +12,7 @@ mod listen;
 mod logging;
 mod memory;
 mod notifying;
+mod open_files;
 mod output;
 mod readiness;
 mod settings;

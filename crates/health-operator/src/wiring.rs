@@ -32,6 +32,7 @@ use crate::{
     listen, logging,
     memory::{Keeper, MemorySeries, StateDir},
     notifying::{self, NotificationSeries, Rules, Teller},
+    open_files,
     readiness::Parts,
     settings::{EngineBounds, Listen, Settings, Source},
     stop,
@@ -73,6 +74,7 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
     stop::on_signal(stop.clone()).context("signals cannot be received")?;
     let parts = Arc::new(Parts::new(stop.clone()));
 
+    open_files::allow_enough(&settings.engine);
     let engine = start_engine(&settings, memory.as_deref(), stop.clone())?;
     let board = engine.board();
     let telling_stop = CancellationToken::new();
@@ -89,7 +91,7 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
         let _context = serving.enter();
         parts.keep_running("heartbeat", heartbeat.beat(stop.clone()));
     }
-    let servers = start_servers(listeners, &engine, readiness, collectors, &serving, &servers_stop);
+    let servers = start_servers(listeners, &engine, Shown { readiness, collectors }, &serving, &servers_stop);
     addresses.log();
 
     let passing = notifying::pass_rules(feed.rules(), Arc::clone(&notifications), stop.clone());
@@ -241,14 +243,20 @@ impl Feed {
     }
 }
 
+/// What the servers show beside the board.
+struct Shown {
+    readiness: Arc<dyn Readiness>,
+    collectors: Vec<Box<dyn Collector>>,
+}
+
 fn start_servers(
     listeners: Listeners,
     engine: &EngineHandle,
-    readiness: Arc<dyn Readiness>,
-    collectors: Vec<Box<dyn Collector>>,
+    shown: Shown,
     serving: &Handle,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
+    let Shown { readiness, collectors } = shown;
     let board: Arc<Board> = engine.board();
     let telemetry = Arc::new(Telemetry::default());
     let rest = rest_router(RestState {

@@ -15,11 +15,6 @@ use crate::{
     output::{self, many},
 };
 
-/// Our kinds, for those who mistype them.
-const KINDS: [&str; 2] = ["HealthCheck", "NotificationRule"];
-/// How alike a kind must be to be taken for a typing error (0 to 1).
-const ALIKE: f64 = 0.85;
-
 /// Checks manifests and prints what is wrong.
 ///
 /// # Errors
@@ -41,20 +36,13 @@ fn warnings(collection: &Collection) -> Vec<Problem> {
     let mut warnings = collection.missing.clone();
     let mut others = BTreeMap::<&str, (&IgnoredObject, usize)>::new();
     for object in &collection.ignored {
-        match meant(&object.kind) {
-            Some(kind) => warnings.push(passed_over(object, format!("is passed over; did you mean kind: {kind}?"))),
-            None => others.entry(&object.kind).or_insert((object, 0)).1 += 1,
-        }
+        others.entry(&object.kind).or_insert((object, 0)).1 += 1;
     }
     for (object, number) in others.into_values() {
         let rest = if number > 1 { format!(" (and {} more)", number - 1) } else { String::new() };
         warnings.push(passed_over(object, format!("is passed over, its kind is not ours{rest}")));
     }
     warnings
-}
-
-fn meant(kind: &str) -> Option<&'static str> {
-    KINDS.into_iter().find(|known| strsim::jaro_winkler(&kind.to_lowercase(), &known.to_lowercase()) > ALIKE)
 }
 
 fn passed_over(object: &IgnoredObject, message: String) -> Problem {

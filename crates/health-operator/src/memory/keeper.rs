@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     io,
-    path::PathBuf,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -107,6 +107,6 @@ fn is_heartbeat(row: &Row) -> bool {
     row.definition.spec.as_ref().is_ok_and(|spec| matches!(spec.probe, Probe::Heartbeat(_)))
 }
 
-fn write(file: &PathBuf, rows: &[Arc<Row>]) -> io::Result<()> {
+fn write(file: &Path, rows: &[Arc<Row>]) -> io::Result<()> {
     standings::save(file, rows.iter().map(|row| (row.id(), &row.standing)))
 }

@@ -121,8 +121,12 @@ fn validate_names_file_line_field_and_remedy() {
         folder.display()
     );
     assert!(text.contains(&wanted), "{text}");
-    assert!(text.contains("did you mean kind: HealthCheck?") && text.contains("Deployment web"), "{text}");
-    assert!(text.ends_with("4 files, 2 checks, 0 rules, 0 Secrets or ConfigMaps: 1 error, 2 warnings\n"), "{text}");
+    assert!(
+        text.contains("typo.yaml:2: kind: is no known kind; did you mean HealthCheck?")
+            && text.contains("Deployment web"),
+        "{text}"
+    );
+    assert!(text.ends_with("4 files, 2 checks, 0 rules, 0 Secrets or ConfigMaps: 2 errors, 1 warning\n"), "{text}");
 
     let output = run(&["validate", folder.join("good.yaml").to_str().unwrap(), "-o", "json"]);
     assert_eq!(code(&output), 0);
