@@ -7,6 +7,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context;
 use futures::{FutureExt, future::BoxFuture};
 use health_model::Sensitive;
+use health_notifications::LedgerStore;
 use health_probes::{Probes, ProbesSettings, connect::AddressPolicy};
 use health_runner::{Board, Engine, EngineHandle, EngineSettings, TcpWitnesses, Witness};
 use health_server::{
@@ -78,8 +79,9 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
     let engine = start_engine(&settings, memory.as_deref(), stop.clone())?;
     let board = engine.board();
     let telling_stop = CancellationToken::new();
-    let notifications = notifying::start(memory.as_deref(), settings.shutdown_grace, &serving, telling_stop.clone())?;
     let feed = Feed::prepare(settings.source, &parts).await?;
+    let ledger = feed.ledger(memory.as_deref())?;
+    let notifications = notifying::start(ledger, settings.shutdown_grace, &serving, telling_stop.clone())?;
     let servers_stop = CancellationToken::new();
     let readiness: Arc<dyn Readiness> = Arc::clone(&parts) as Arc<dyn Readiness>;
     let keeper = memory.map(|memory| Keeper::new(memory, Instant::now()));
@@ -104,6 +106,7 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
         Feed::Folder(folder) => start_folder(folder, &parts, &engine, &addresses, &stop).await?,
         Feed::Cluster(cluster) => {
             let _context = serving.enter();
+            parts.keep_running("rule statuses", cluster.rule_statuses().run(Arc::clone(&notifications), stop.clone()));
             cluster.start(&engine, &parts, &stop)
         }
     };
@@ -223,6 +226,14 @@ impl Feed {
         match self {
             Self::Folder(folder) => folder.rules(),
             Self::Cluster(cluster) => cluster.rules(),
+        }
+    }
+
+    /// Where what was told is kept: in the rules' statuses, or in the state directory if there is one.
+    fn ledger(&self, memory: Option<&StateDir>) -> anyhow::Result<Arc<dyn LedgerStore>> {
+        match self {
+            Self::Folder(_) => notifying::local_ledger(memory),
+            Self::Cluster(cluster) => Ok(Arc::new(cluster.ledger())),
         }
     }
 

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use health_manifests::{
-    HealthCheckManifest, Manifest, NotificationRuleManifest, Reference, from_object, status::HealthCheckStatus,
+    HealthCheckManifest, Manifest, NotificationRuleManifest, Reference, from_object,
+    status::{HealthCheckStatus, NotificationRuleStatus},
 };
 use health_model::{ObjectId, Standing};
 use kube::{ResourceExt, api::DynamicObject, runtime::watcher::Event};
@@ -34,8 +35,8 @@ impl Version {
 pub(super) enum Understood {
     /// A HealthCheck, with what its status last said.
     Check(Box<HealthCheckManifest>, Option<Box<Standing>>),
-    /// A NotificationRule.
-    Rule(Box<NotificationRuleManifest>),
+    /// A NotificationRule, with what its status last said.
+    Rule(Box<NotificationRuleManifest>, Option<Box<NotificationRuleStatus>>),
 }
 
 impl Understood {
@@ -43,7 +44,7 @@ impl Understood {
     pub(super) fn references(&self) -> &BTreeSet<Reference> {
         match self {
             Self::Check(check, _) => check.references(),
-            Self::Rule(rule) => rule.references(),
+            Self::Rule(rule, _) => rule.references(),
         }
     }
 }
@@ -162,10 +163,13 @@ fn key(kind: Kind, object: &DynamicObject) -> Key {
 /// Reads an object; every problem it has is inside what comes back, or it cannot even be named and is none of ours.
 fn understand(object: &DynamicObject) -> Option<Understood> {
     let value = serde_json::to_value(object).ok()?;
-    let standing = value.get("status").and_then(standing).map(Box::new);
+    let status = value.get("status");
     from_object(&value).manifests.into_iter().find_map(|manifest| match manifest {
-        Manifest::HealthCheck(check) => Some(Understood::Check(check, standing.clone())),
-        Manifest::NotificationRule(rule) => Some(Understood::Rule(rule)),
+        Manifest::HealthCheck(check) => Some(Understood::Check(check, status.and_then(standing).map(Box::new))),
+        Manifest::NotificationRule(rule) => {
+            let status = status.and_then(|status| NotificationRuleStatus::deserialize(status).ok());
+            Some(Understood::Rule(rule, status.map(Box::new)))
+        }
         Manifest::Material(_) | Manifest::Ignored(_) => None,
     })
 }

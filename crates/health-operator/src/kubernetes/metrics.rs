@@ -34,6 +34,7 @@ struct Numbers {
     events_dropped: AtomicU64,
     material_reads: AtomicU64,
     material_failures: AtomicU64,
+    ledgers_truncated: AtomicU64,
 }
 
 macro_rules! counters {
@@ -57,6 +58,7 @@ counters! {
     event_dropped => events_dropped,
     material_read => material_reads,
     material_failed => material_failures,
+    ledger_truncated => ledgers_truncated,
 }
 
 impl ClusterMetrics {
@@ -93,6 +95,11 @@ impl Collector for ClusterMetrics {
             ),
             ("healthcheck_events_sent", "Events created", &numbers.events_sent),
             ("healthcheck_events_dropped", "Events given up at the bound or after failures", &numbers.events_dropped),
+            (
+                "healthcheck_ledger_truncations",
+                "Writes of a rule's ledger that had no room for all of it",
+                &numbers.ledgers_truncated,
+            ),
             ("healthcheck_reference_reads", "Secrets and ConfigMaps read", &numbers.material_reads),
             ("healthcheck_reference_read_failures", "Secrets and ConfigMaps not readable", &numbers.material_failures),
         ];

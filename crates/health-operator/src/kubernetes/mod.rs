@@ -7,6 +7,8 @@ mod client;
 mod events;
 mod materials;
 mod metrics;
+mod rule_ledger;
+mod rule_status;
 mod source;
 mod status;
 mod status_queue;
@@ -23,13 +25,15 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use client::connect;
 pub(crate) use metrics::ClusterMetrics;
-pub(crate) use source::{Rules, SourceState};
+pub(crate) use rule_ledger::RuleLedger;
+pub(crate) use rule_status::RuleStatuses;
+pub(crate) use source::SourceState;
 pub(crate) use status::StatusSettings;
 
-use crate::readiness::Parts;
+use crate::{notifying::Rules, readiness::Parts};
 use events::EventSender;
 use materials::Reader;
-use source::{Progress, Source};
+use source::{Progress, Source, Statuses};
 use status::StatusWriter;
 use watch::{Kind, Scope};
 
@@ -50,14 +54,15 @@ pub(crate) struct Cluster {
     settings: ClusterSettings,
     state: state::Sender<SourceState>,
     rules: state::Sender<Rules>,
+    statuses: state::Sender<Statuses>,
     metrics: ClusterMetrics,
 }
 
 impl Cluster {
     /// Nothing is asked of the API server yet.
     pub(crate) fn new(client: Client, settings: ClusterSettings) -> Self {
-        let (state, rules) = (state::Sender::default(), state::Sender::default());
-        Self { client, settings, state, rules, metrics: ClusterMetrics::default() }
+        let (state, rules, statuses) = Default::default();
+        Self { client, settings, state, rules, statuses, metrics: ClusterMetrics::default() }
     }
 
     /// What it counts.
@@ -80,6 +85,16 @@ impl Cluster {
         }
     }
 
+    /// The ledger of what was told, kept in the rules' statuses.
+    pub(crate) fn ledger(&self) -> RuleLedger {
+        RuleLedger::new(self.client.clone(), self.statuses.subscribe(), self.metrics())
+    }
+
+    /// What writes the rest of the rules' statuses.
+    pub(crate) fn rule_statuses(&self) -> RuleStatuses {
+        RuleStatuses::new(self.client.clone(), self.rules(), self.statuses.subscribe(), self.metrics())
+    }
+
     /// How the source is doing: not ready before the first complete list. Trouble afterwards is no reason not to be
     /// ready, since probing goes on.
     pub(crate) fn condition(&self) -> impl Fn() -> ConditionState + Send + Sync + 'static {
@@ -96,7 +111,7 @@ impl Cluster {
 
     /// Starts watches, status writer and events on the current runtime; each must run until `stop`.
     pub(crate) fn start(self, engine: &EngineHandle, parts: &Parts, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
-        let Self { client, settings, state, rules, metrics } = self;
+        let Self { client, settings, state, rules, statuses, metrics } = self;
         let ClusterSettings { namespaces, status, grace } = settings;
         let scopes = scopes(&namespaces);
         let (heard, watches) = watch::watches(&client, &scopes, &metrics);
@@ -105,7 +120,7 @@ impl Cluster {
         let resource = Kind::HealthCheck.resource();
         let writer = StatusWriter::new(client, resource, engine.board(), events, (status, metrics.clone()));
         let progress = Progress::new(&scopes);
-        let source = Source { engine: engine.clone(), rules, reader, heard, state, metrics, progress };
+        let source = Source { engine: engine.clone(), rules, statuses, reader, heard, state, metrics, progress };
         let until = |part: BoxFuture<'static, ()>| {
             let stop = stop.clone();
             async move {

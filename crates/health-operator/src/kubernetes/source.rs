@@ -4,10 +4,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
-use health_manifests::{Reference, refuse_cycles};
+use health_manifests::{Reference, refuse_cycles, status::NotificationRuleStatus};
 use health_model::{CheckDefinition, CheckId, RuleDefinition, RuleId, Standing};
 use health_runner::EngineHandle;
 use kube::runtime::watcher::Event;
@@ -19,6 +20,7 @@ use super::{
     metrics::ClusterMetrics,
     watch::{Heard, Kind, Scope},
 };
+use crate::notifying::Rules;
 
 /// How long changes are gathered before they are passed on together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -34,13 +36,14 @@ pub(crate) struct SourceState {
     pub(crate) trouble: Option<String>,
 }
 
-/// The rules as they are now; `None` before the first complete list.
-pub(crate) type Rules = Option<Vec<RuleDefinition>>;
+/// What the statuses of rules said when the rules were first listed; `None` before.
+pub(super) type Statuses = Option<Arc<BTreeMap<RuleId, NotificationRuleStatus>>>;
 
 /// The task that follows the watches.
 pub(super) struct Source {
     pub(super) engine: EngineHandle,
     pub(super) rules: watch::Sender<Rules>,
+    pub(super) statuses: watch::Sender<Statuses>,
     pub(super) reader: Reader,
     pub(super) heard: mpsc::Receiver<(Scope, Heard)>,
     pub(super) state: watch::Sender<SourceState>,
@@ -249,7 +252,7 @@ impl Source {
         }
         match self.progress.catalogue.get(&(Kind::HealthCheck, id.clone()))? {
             Understood::Check(_, standing) => standing.as_deref().cloned(),
-            Understood::Rule(_) => None,
+            Understood::Rule(..) => None,
         }
     }
 
@@ -259,7 +262,7 @@ impl Source {
             let (_, id) = &key;
             match self.progress.catalogue.get(&key) {
                 None => changed |= self.progress.rules.remove(id).is_some(),
-                Some(understood @ Understood::Rule(rule)) if self.settled(understood) => {
+                Some(understood @ Understood::Rule(rule, _)) if self.settled(understood) => {
                     let definition = rule.resolve(&self.reader.materials);
                     changed |= self.progress.rules.get(id) != Some(&definition);
                     self.progress.rules.insert(id.clone(), definition);
@@ -272,7 +275,24 @@ impl Source {
             self.progress.rules_started = true;
             let mut rules: Vec<RuleDefinition> = self.progress.rules.values().cloned().collect();
             rules.sort_by(|a, b| a.id.cmp(&b.id));
+            self.keep_statuses();
             self.rules.send_replace(Some(rules));
         }
+    }
+
+    /// Keeps what the statuses of rules said at first: afterwards we are the ones who write them.
+    fn keep_statuses(&self) {
+        self.statuses.send_if_modified(|statuses| {
+            if statuses.is_some() {
+                return false;
+            }
+            let of_rule = |(key, understood): (&Key, &Understood)| match understood {
+                Understood::Rule(_, status) => Some((key.1.clone(), status.as_deref()?.clone())),
+                Understood::Check(..) => None,
+            };
+            let all = self.progress.catalogue.of_kind(Kind::NotificationRule).filter_map(of_rule).collect();
+            *statuses = Some(Arc::new(all));
+            true
+        });
     }
 }

@@ -22,20 +22,27 @@ use crate::memory::StateDir;
 /// The rules of a source: `None` until it has been read for the first time.
 pub(crate) type Rules = Option<Vec<RuleDefinition>>;
 
+/// The ledger of a run without a cluster.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) fn local_ledger(memory: Option<&StateDir>) -> anyhow::Result<Arc<dyn LedgerStore>> {
+    Ok(match memory {
+        Some(directory) => Arc::new(FileLedger::open(directory.path()).context("what has been told cannot be read")?),
+        None => Arc::new(MemoryLedger::default()),
+    })
+}
+
 /// Starts the pipeline on a runtime that no probe runs on.
 ///
 /// # Errors
-/// When the ledger cannot be opened or the system's roots of trust cannot be used.
+/// When the system's roots of trust cannot be used.
 pub(crate) fn start(
-    memory: Option<&StateDir>,
+    ledger: Arc<dyn LedgerStore>,
     grace: Duration,
     serving: &Handle,
     stop: CancellationToken,
 ) -> anyhow::Result<Arc<Notifications>> {
-    let ledger: Arc<dyn LedgerStore> = match memory {
-        Some(directory) => Arc::new(FileLedger::open(directory.path()).context("what has been told cannot be read")?),
-        None => Arc::new(MemoryLedger::default()),
-    };
     let settings = NotificationSettings { grace, ..NotificationSettings::default() };
     let _context = serving.enter();
     Ok(Arc::new(Notifications::start(settings, ledger, stop)?))

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod outage;
+mod rules;
 mod rules_of_the_crd;
 mod scale;
 mod status;
