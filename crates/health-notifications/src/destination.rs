@@ -15,7 +15,7 @@ pub(crate) const ALERTMANAGER_REFRESH: Duration = Duration::from_secs(60);
 /// Checks that fail together and are more than this share one incident.
 pub(crate) const MOST_SINGLE_INCIDENTS: usize = 3;
 /// Checks in one message that lists them all.
-const MOST_LISTED: usize = 2500;
+const MOST_LISTED: usize = 5000;
 
 /// One address of one channel of a rule.
 #[derive(Clone, Debug)]
@@ -86,8 +86,9 @@ impl Destination {
     /// The least time between two messages to the same address.
     pub(crate) fn spacing(&self) -> Duration {
         match self.channel().kind() {
-            ChannelKind::Webhook | ChannelKind::Alertmanager => Duration::from_millis(20),
-            ChannelKind::Pagerduty | ChannelKind::Opsgenie => Duration::from_millis(250),
+            ChannelKind::Webhook | ChannelKind::Alertmanager | ChannelKind::Pagerduty | ChannelKind::Opsgenie => {
+                Duration::from_millis(500)
+            }
             _ => Duration::from_secs(1),
         }
     }

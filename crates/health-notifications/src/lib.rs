@@ -22,6 +22,7 @@ mod settings;
 mod situation;
 mod step;
 mod text;
+mod trial;
 
 pub use counters::{Delivered, MetricsSnapshot, NotDelivering};
 pub use debt::Telling;
@@ -38,3 +39,4 @@ pub use pipeline::Notifications;
 pub use report::{AlertReport, RuleReport};
 pub use settings::{Clock, Flapping, NotificationSettings, Retrying};
 pub use situation::Mute;
+pub use trial::{Trial, try_out};

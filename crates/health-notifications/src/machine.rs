@@ -283,7 +283,8 @@ impl Machine {
     }
 
     fn count_turn(&mut self, id: &CheckId, transition: &Transition, now: Timestamp) {
-        if transition.from == Belief::Unknown {
+        // The first word of a check is no turn, unless it is bad news.
+        if transition.from == Belief::Unknown && transition.to != Belief::Failing {
             return;
         }
         let turns = self.turns.entry(id.clone()).or_default();

@@ -8,6 +8,11 @@
 )]
 
 mod build;
+mod channels;
 mod model;
 mod pipeline;
+mod promise;
 mod provider;
+mod render;
+mod scenarios;
+mod schema;

@@ -72,6 +72,7 @@ impl Provider {
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).unwrap();
                 tokio::spawn(serve(stream, Arc::clone(&shared)));
             }
         });
