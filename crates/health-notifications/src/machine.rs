@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use health_model::{CheckId, Reason, RuleDefinition, RuleId, RuleSpec, Transition, Verdict as Belief};
+use health_model::{ChannelKind, CheckId, Reason, RuleDefinition, RuleId, RuleSpec, Transition, Verdict as Belief};
 use jiff::Timestamp;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     destination::{ALERTMANAGER_REFRESH, Destination, Style},
     input::{CheckSnapshot, Observation},
     lane::{InFlight, Lane, LaneId},
-    ledger::{Entry, LedgerChange, LedgerKey, Phase},
+    ledger::{DestinationKey, Entry, LedgerChange, LedgerKey, Phase},
     message::{Member, Message},
     settings::{Flapping, Retrying},
     situation::{Checks, Mute, Situation, in_quiet_hours, situation, watches},
@@ -326,8 +326,10 @@ impl Machine {
     }
 
     fn lanes_of(&self, rule: &RuleId) -> Vec<LaneId> {
-        let live = self.lanes.iter().filter(|(id, lane)| id.rule == *rule && lane.retired.is_none());
-        live.map(|(id, _)| id.clone()).collect()
+        let first = DestinationKey { channel: ChannelKind::Slack, label: "".into() };
+        let from = LaneId { rule: rule.clone(), destination: first };
+        let mine = self.lanes.range(from..).take_while(|(id, _)| id.rule == *rule);
+        mine.filter(|(_, lane)| lane.retired.is_none()).map(|(id, _)| id.clone()).collect()
     }
 
     /// Moves one entry; begins it when the check fails and there is none.
@@ -424,10 +426,7 @@ impl Machine {
     }
 
     fn next_delivery(&mut self, id: &LaneId, now: Timestamp) -> Option<Delivery> {
-        let Some(lane) = self.lanes.get(id) else { return None };
-        let Some(destination) = lane.destination.clone() else {
-            return None;
-        };
+        let destination = self.lanes.get(id)?.destination.clone()?;
         let spec = Arc::clone(destination.spec());
         let look = self.debts(id, &spec, &destination, now);
         let free_at = self.free_at(id, &destination);

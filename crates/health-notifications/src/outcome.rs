@@ -52,7 +52,8 @@ impl Entry {
                 self.told_at = Some(now);
                 self.times = self.times.saturating_add(1);
                 self.flapping_told |= telling == Telling::Flapping;
-                if self.ended.is_none() && !self.unwatched && !(self.flapping && !self.flapping_told) {
+                let more_to_say = self.ended.is_some() || self.unwatched || (self.flapping && !self.flapping_told);
+                if !more_to_say {
                     self.owed_at = None;
                 }
                 Some(self)

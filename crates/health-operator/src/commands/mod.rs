@@ -8,6 +8,7 @@ mod completions;
 mod crds;
 mod demo;
 mod load;
+mod notify_test;
 mod probe;
 mod validate;
 
@@ -23,6 +24,6 @@ pub(crate) fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Completions(arguments) => completions::print(&arguments),
         Command::Crds => crds::print(),
-        Command::NotifyTest(_) => anyhow::bail!("this build cannot send notifications"),
+        Command::NotifyTest(arguments) => notify_test::run(&arguments),
     }
 }

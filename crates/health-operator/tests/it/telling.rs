@@ -74,3 +74,20 @@ fn when_every_witness_fails_nobody_is_said_to_be_down() {
     let log = operator.stop();
     assert!(!log.iter().any(|line| line.contains(r#""message":"failing""#)), "{log:#?}");
 }
+
+#[test]
+fn a_test_message_goes_through_every_channel_and_says_what_the_provider_said() {
+    let (slack, refusing) = (Target::answering("200 OK", "ok"), Target::answering("404 Not Found", "no_service"));
+    let manifests = Manifests::new().with("rule.yaml", &rule(&format!("{}planted-s3cret", slack.url())));
+    let test = |name: &str, path: &std::path::Path| {
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_health-check-operator"));
+        command.args(["notify-test", name, "--manifests"]).arg(path).assert()
+    };
+    test("on-call", &manifests.path()).success().stdout("slack (url): accepted (200 OK: ok)\n");
+    assert!(slack.requests()[0].contains("this is a test"), "{:?}", slack.requests());
+    let refused = Manifests::new().with("rule.yaml", &rule(&format!("{}planted-s3cret", refusing.url())));
+    let said = test("default/on-call", &refused.path()).code(1);
+    let said = String::from_utf8_lossy(&said.get_output().stdout).into_owned();
+    assert_eq!(said, "slack (url): refused: answered 404 Not Found: no_service\n");
+    test("nobody", &manifests.path()).code(2);
+}
