@@ -2,6 +2,8 @@
 
 pub mod certificates;
 pub mod control_plane;
+pub mod daemon;
+pub mod daemons;
 pub mod name_server;
 pub mod peer;
 pub mod scripted;

@@ -85,7 +85,7 @@ impl<'a> Exchange<'a> {
             // Each reply may lengthen the patience with those that are still out.
             self.listen_until(until, |this| this.is_complete() || this.round_trips.count > before).await?;
         }
-        self.judge()
+        judge(self.icmp, self.address, &self.round_trips, self.refusal.as_ref())
     }
 
     fn is_complete(&self) -> bool {
@@ -144,26 +144,32 @@ impl<'a> Exchange<'a> {
             _ => Failure::new(Reason::Unreachable, format!("{} cannot be reached ({error})", self.address)),
         }
     }
+}
 
-    fn judge(&self) -> Result<String, Failure> {
-        let (count, received) = (u32::from(self.icmp.count), self.round_trips.count);
-        let lost = count.saturating_sub(received);
-        if lost * 100 <= u32::from(self.icmp.max_loss_percent) * count {
-            return Ok(format!("{received} of {count} replies{}", self.round_trips));
-        }
-        if received == 0 {
-            return Err(Failure::timeout());
-        }
-        let percent = f64::from(lost) * 100.0 / f64::from(count);
-        let refusal = self.refusal.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
-        Err(Failure::new(
-            Reason::PacketLoss,
-            format!(
-                "{lost} of {count} echo requests to {} lost ({percent:.0} %, maxLossPercent is {}){refusal}{}",
-                self.address, self.icmp.max_loss_percent, self.round_trips
-            ),
-        ))
+/// What so many replies mean, and what the network reported on the way.
+fn judge(
+    icmp: &IcmpProbe,
+    address: IpAddr,
+    round_trips: &RoundTrips,
+    refusal: Option<&io::Error>,
+) -> Result<String, Failure> {
+    let (count, received) = (u32::from(icmp.count), round_trips.count);
+    let lost = count.saturating_sub(received);
+    if lost * 100 <= u32::from(icmp.max_loss_percent) * count {
+        return Ok(format!("{received} of {count} replies{round_trips}"));
     }
+    if received == 0 {
+        return Err(Failure::timeout());
+    }
+    let percent = f64::from(lost) * 100.0 / f64::from(count);
+    let refusal = refusal.map_or_else(String::new, |error| format!(" ({error})"));
+    let allowed = icmp.max_loss_percent;
+    Err(Failure::new(
+        Reason::PacketLoss,
+        format!(
+            "{lost} of {count} echo requests to {address} lost ({percent:.0} %, maxLossPercent is {allowed}){refusal}{round_trips}"
+        ),
+    ))
 }
 
 /// How long replies took.
@@ -195,5 +201,50 @@ impl std::fmt::Display for RoundTrips {
             milliseconds(fastest),
             milliseconds(self.slowest)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use health_model::Host;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::all(10, 10, 0, None)]
+    #[case::none_allowed(10, 9, 0, Some(Reason::PacketLoss))]
+    #[case::just_allowed(10, 9, 10, None)]
+    #[case::just_not(10, 8, 19, Some(Reason::PacketLoss))]
+    #[case::of_three(3, 2, 33, Some(Reason::PacketLoss))]
+    #[case::of_three_more(3, 2, 34, None)]
+    #[case::silence(3, 0, 99, Some(Reason::Timeout))]
+    #[case::silence_allowed(3, 0, 100, None)]
+    fn the_loss_decides(#[case] count: u16, #[case] replies: u32, #[case] most: u8, #[case] reason: Option<Reason>) {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let icmp = IcmpProbe { host: Host::Address(address), count, max_loss_percent: most, payload_bytes: 56 };
+        let mut round_trips = RoundTrips::default();
+        for milliseconds in 1..=replies {
+            round_trips.add(Duration::from_millis(milliseconds.into()));
+        }
+        let judged = judge(&icmp, address, &round_trips, None);
+        assert_eq!(judged.as_ref().err().map(|failure| failure.reason), reason, "{judged:?}");
+    }
+
+    #[test]
+    fn the_text_says_how_many_and_how_long() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let icmp = IcmpProbe { host: Host::Address(address), count: 4, max_loss_percent: 10, payload_bytes: 56 };
+        let mut round_trips = RoundTrips::default();
+        round_trips.add(Duration::from_millis(1));
+        round_trips.add(Duration::from_millis(4));
+        let failure = judge(&icmp, address, &round_trips, None).err();
+        assert_eq!(
+            failure.map(|failure| failure.message).as_deref(),
+            Some(
+                "2 of 4 echo requests to 192.0.2.1 lost (50 %, maxLossPercent is 10), \
+                 round trip 1.00/2.50/4.00 ms (min/avg/max)"
+            )
+        );
     }
 }
