@@ -2,7 +2,7 @@
 //!
 //! The first line names every check and how its first probe ended (`web fails db passes`); each further line is one more
 //! result (`web passes`). It tells a webhook and keeps its ledger in the directory.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "it is part of a test, and fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "it is part of a test, and fails by panicking")]
 
 #[path = "../tests/it/build.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the tests, which use all of it")]
