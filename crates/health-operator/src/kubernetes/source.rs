@@ -114,10 +114,10 @@ impl Source {
     fn hear(&mut self, scope: Scope, heard: Heard) {
         match heard {
             Heard::Event(event) => {
-                if !matches!(event, Event::Init) {
+                if !matches!(*event, Event::Init) {
                     self.progress.troubled.remove(&scope);
                 }
-                self.progress.catalogue.hear(&scope, event, &mut self.progress.dirty);
+                self.progress.catalogue.hear(&scope, *event, &mut self.progress.dirty);
             }
             Heard::Trouble(trouble) => {
                 if self.progress.troubled.get(&scope) != Some(&trouble) {

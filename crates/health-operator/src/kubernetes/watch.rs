@@ -62,7 +62,7 @@ pub(super) struct Scope {
 #[derive(Debug)]
 pub(super) enum Heard {
     /// An event of the watch.
-    Event(Event<DynamicObject>),
+    Event(Box<Event<DynamicObject>>),
     /// The watch or the list failed and is tried again; in words, without secrets.
     Trouble(String),
 }
@@ -99,7 +99,7 @@ async fn follow(client: Client, scope: Scope, sender: mpsc::Sender<(Scope, Heard
                     if matches!(event, Event::InitDone) {
                         metrics.relisted();
                     }
-                    Heard::Event(event)
+                    Heard::Event(Box::new(event))
                 }
                 Err(error) => {
                     metrics.watch_error();

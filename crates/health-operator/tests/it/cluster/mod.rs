@@ -143,9 +143,8 @@ impl Cluster<'_> {
     ) -> (Value, Duration) {
         let begun = Instant::now();
         let api = self.checks(namespace);
-        let wanted = |object: Option<&DynamicObject>| {
-            object.and_then(|object| object.data.get("status")).is_some_and(|status| wanted(status))
-        };
+        let wanted =
+            |object: Option<&DynamicObject>| object.and_then(|object| object.data.get("status")).is_some_and(&wanted);
         let reached = tokio::time::timeout(PATIENCE, await_condition(api, name, wanted)).await;
         let took = begun.elapsed();
         match reached {

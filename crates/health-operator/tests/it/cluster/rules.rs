@@ -22,9 +22,8 @@ async fn rule_status(
     what: &str,
     wanted: impl Fn(&Value) -> bool + Send + Sync,
 ) -> Value {
-    let wanted = |object: Option<&DynamicObject>| {
-        object.and_then(|object| object.data.get("status")).is_some_and(|status| wanted(status))
-    };
+    let wanted =
+        |object: Option<&DynamicObject>| object.and_then(|object| object.data.get("status")).is_some_and(&wanted);
     let reached = tokio::time::timeout(PATIENCE, await_condition(rules(cluster, namespace), "tell", wanted)).await;
     match reached {
         Ok(Ok(Some(object))) => object.data["status"].clone(),
