@@ -4,6 +4,7 @@
 mod cluster;
 mod commands;
 mod docs;
+mod examples;
 mod folder;
 mod operator;
 mod running;
