@@ -13,6 +13,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use health_model::{GrpcProbe, NamedValue, Reason};
 use http::{HeaderValue, Uri, header};
+use hyper::rt::Executor as _;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,8 +27,7 @@ use crate::{
     Ask,
     dialogue::shown,
     failure::Failure,
-    http::redact::Redactor,
-    tasks::Tasks,
+    http::{redact::Redactor, tasks::Tasks},
     tls::{self, Alpn, TlsPeer},
     trace::{Phase, Trace},
 };
@@ -103,14 +103,14 @@ where
     let origin: Uri = origin.parse().map_err(|error| Failure::configuration(format!("host: {error}")))?;
     trace.enter(Phase::Processing);
     let tasks = Tasks::default();
-    let (sender, connection) = hyper::client::conn::http2::Builder::new(tasks.spawner())
+    let (sender, connection) = hyper::client::conn::http2::Builder::new(tasks.executor())
         .max_header_list_size(LARGEST_HEADERS)
         .handshake::<_, tonic::body::Body>(TokioIo::new(stream))
         .await
         .map_err(|error| broken(&error, trace))?;
     let connection_broke = Arc::new(Mutex::new(None));
     let broke = Arc::clone(&connection_broke);
-    tasks.spawner().spawn(async move {
+    tasks.executor().execute(async move {
         if let Err(error) = connection.await {
             *broke.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }

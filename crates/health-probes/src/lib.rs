@@ -21,7 +21,6 @@ mod http;
 mod icmp;
 mod retry_after;
 mod starttls;
-mod tasks;
 mod tcp;
 pub mod tls;
 pub mod trace;

@@ -5,6 +5,7 @@ use health_model::{DnsProbe, Reason};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper::rt::Executor as _;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,8 +17,8 @@ use super::{
 use crate::{
     Ask,
     failure::Failure,
+    http::tasks::Tasks,
     retry_after,
-    tasks::Tasks,
     tls::{self, Alpn, TlsPeer},
     trace::{Phase, Trace},
 };
@@ -92,14 +93,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     if h2 {
-        let (mut sender, connection) = hyper::client::conn::http2::Builder::new(tasks.spawner()).handshake(io).await?;
-        tasks.spawner().spawn(async move {
+        let (mut sender, connection) = hyper::client::conn::http2::Builder::new(tasks.executor()).handshake(io).await?;
+        tasks.executor().execute(async move {
             let _ = connection.await;
         });
         sender.send_request(request).await
     } else {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
-        tasks.spawner().spawn(async move {
+        tasks.executor().execute(async move {
             let _ = connection.await;
         });
         sender.send_request(request).await
