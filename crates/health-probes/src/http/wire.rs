@@ -11,7 +11,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Instant,
 };
 
@@ -69,10 +69,33 @@ impl Meter {
 struct Metered<S> {
     stream: S,
     meter: Arc<Meter>,
+    listening: Listening,
+}
+
+/// Whether the peer is listened to already.
+///
+/// Over HTTP/1 hyper takes what comes before its request for a broken connection, so that a server which answers as
+/// soon as it has accepted would be healthy or not as the race goes. It is heard once the request is on its way.
+enum Listening {
+    Yes,
+    /// Not before something was written; then whoever wanted to read is woken.
+    AfterWriting(Option<Waker>),
+}
+
+impl<S> Metered<S> {
+    fn written(&mut self) {
+        if let Listening::AfterWriting(Some(waker)) = std::mem::replace(&mut self.listening, Listening::Yes) {
+            waker.wake();
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Listening::AfterWriting(waiting) = &mut self.listening {
+            *waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let fresh = &buffer.filled()[before..];
@@ -96,7 +119,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        self.written();
+        Poll::Ready(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -113,7 +138,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices));
+        self.written();
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -184,7 +211,7 @@ where
 {
     trace.enter(Phase::Processing);
     let meter = Meter::new();
-    let io = TokioIo::new(Metered { stream, meter: Arc::clone(&meter) });
+    let io = TokioIo::new(Metered { stream, meter: Arc::clone(&meter), listening: Listening::AfterWriting(None) });
     let shaken = hyper::client::conn::http1::Builder::new().max_buf_size(LARGEST_HEAD).handshake(io).await;
     let (mut sender, connection) = shaken.map_err(|error| explain(&error, &meter, trace, "sending the request"))?;
     let mut driver: Driver = Some(Box::pin(connection));
@@ -200,7 +227,7 @@ where
 {
     trace.enter(Phase::Processing);
     let meter = Meter::new();
-    let io = TokioIo::new(Metered { stream, meter: Arc::clone(&meter) });
+    let io = TokioIo::new(Metered { stream, meter: Arc::clone(&meter), listening: Listening::Yes });
     let tasks = Tasks::default();
     let shaken = hyper::client::conn::http2::Builder::new(tasks.executor())
         .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX))
@@ -325,4 +352,22 @@ fn not_http(beginning: &[u8], peer: &str) -> Failure {
         "{peer} does not speak HTTP/1{hint} (its answer begins with \"{}\")",
         beginning.escape_ascii()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_came_before_the_request_is_heard() {
+        let (near, mut far) = tokio::io::duplex(4096);
+        far.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready").await.unwrap();
+        let request = Request::get("/").body(Full::default()).unwrap();
+        let answer = http1(near, request, &mut Trace::start()).await.unwrap();
+        assert_eq!(answer.head.status, 200);
+        assert_eq!(answer.body.collect().await.unwrap().to_bytes(), "ready");
+    }
 }
