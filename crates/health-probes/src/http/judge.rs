@@ -3,17 +3,17 @@
 use std::{fmt::Display, time::Duration};
 
 use health_model::{HeaderRule, HttpProbe, JsonExpectation, JsonRule, Reason, Search, SearchMatcher};
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{body::Body, status_line};
-use crate::failure::Failure;
+use crate::{failure::Failure, retry_after};
 
 /// Characters of what came that are shown.
 const SHOWN: usize = 80;
-/// The longest wait believed of `Retry-After` (whoever asks for more is capped by `--max-backoff` anyway).
-const LONGEST_WAIT: u64 = 366 * 24 * 3600;
+/// From here on the exact number of seconds tells nobody anything.
+const A_YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Steps a JSONPath may take at worst, where it goes over the document more than once.
 const MOST_STEPS: u64 = 1_000_000_000;
 
@@ -39,7 +39,7 @@ pub(super) fn head(
     let expected = &http.expected_status;
     if !expected.contains(status.as_u16()) {
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(limited(&line, retry_after(headers, now)));
+            return Err(limited(&line, retry_after::read(headers, now)));
         }
         let remedy = remedy(status, http);
         return Err(Failure::new(
@@ -58,6 +58,7 @@ pub(super) fn head(
 
 fn limited(line: &str, retry_after: Option<Duration>) -> Failure {
     let message = match retry_after {
+        Some(wait) if wait > A_YEAR => format!("{line}: the target asks to be left alone for more than a year"),
         Some(wait) => format!("{line}: the target asks to be left alone for {} s", wait.as_secs()),
         None => format!("{line}: the target asks to be left alone"),
     };
@@ -72,17 +73,6 @@ fn remedy(status: StatusCode, http: &HttpProbe) -> &'static str {
         301 | 302 | 303 | 307 | 308 if !http.follow_redirects => ": set followRedirects, or expect this status",
         _ => "",
     }
-}
-
-/// `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds.min(LONGEST_WAIT)));
-    }
-    let at = httpdate::parse_http_date(text).ok()?;
-    let now = std::time::SystemTime::from(now);
-    Some(at.duration_since(now).unwrap_or_default().min(Duration::from_secs(LONGEST_WAIT)))
 }
 
 fn header(name: &str, rule: &HeaderRule, values: &[String]) -> Result<(), String> {

@@ -147,6 +147,7 @@ async fn a_body_that_is_no_json_fails_the_json_expectation() {
 
 #[rstest]
 #[case::seconds("120", Some(120))]
+#[case::more_than_fits("99999999999999999999999", Some(u64::MAX))]
 #[case::date_in_the_past("Wed, 21 Oct 2015 07:28:00 GMT", Some(0))]
 #[case::nonsense("soon", None)]
 #[tokio::test]
