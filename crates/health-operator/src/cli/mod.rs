@@ -29,7 +29,7 @@ Examples:
 
 Flags follow the subcommand. A flag wins over its environment variable, the variable over the default.";
 
-/// Keeps asking \"is it healthy?\" of services, and tells whoever must act on it.
+/// Keeps asking "is it healthy?" of services, and tells whoever must act on it.
 ///
 /// Without a subcommand it runs: with --manifests from a folder, otherwise against Kubernetes.
 #[derive(Debug, Parser)]
