@@ -93,7 +93,8 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
         let _context = serving.enter();
         parts.keep_running("heartbeat", heartbeat.beat(stop.clone()));
     }
-    let servers = start_servers(listeners, &engine, Shown { readiness, collectors }, &serving, &servers_stop);
+    let shown = Shown { readiness, collectors, rest_worth_asking: feed.worth_asking() };
+    let servers = start_servers(listeners, &engine, shown, &serving, &servers_stop);
     addresses.log();
 
     let passing = notifying::pass_rules(feed.rules(), Arc::clone(&notifications), stop.clone());
@@ -245,6 +246,15 @@ impl Feed {
         }
     }
 
+    /// Ends when REST has something to say. A folder is read in no time, and whoever asks meanwhile had better wait
+    /// than be told that nothing is configured; a cluster may be away for long, and readiness keeps callers off.
+    fn worth_asking(&self) -> BoxFuture<'static, ()> {
+        match self {
+            Self::Folder(folder) => folder.synced().boxed(),
+            Self::Cluster(_) => std::future::ready(()).boxed(),
+        }
+    }
+
     /// What the source counts.
     fn collector(&self) -> Box<dyn Collector> {
         match self {
@@ -258,6 +268,7 @@ impl Feed {
 struct Shown {
     readiness: Arc<dyn Readiness>,
     collectors: Vec<Box<dyn Collector>>,
+    rest_worth_asking: BoxFuture<'static, ()>,
 }
 
 fn start_servers(
@@ -267,7 +278,7 @@ fn start_servers(
     serving: &Handle,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
-    let Shown { readiness, collectors } = shown;
+    let Shown { readiness, collectors, rest_worth_asking } = shown;
     let board: Arc<Board> = engine.board();
     let telemetry = Arc::new(Telemetry::default());
     let rest = rest_router(RestState {
@@ -280,7 +291,14 @@ fn start_servers(
         metrics_router(MetricsState { board: Arc::clone(&board), telemetry: Arc::clone(&telemetry), collectors });
     let health = health_router(HealthState { board, readiness, telemetry });
     let mut servers = JoinSet::new();
-    servers.spawn_on(serve(listeners.rest, rest, stop.clone()), serving);
+    let stopping = stop.clone();
+    let serve_rest = async move {
+        tokio::select! {
+            () = rest_worth_asking => serve(listeners.rest, rest, stopping).await,
+            () = stopping.cancelled() => {}
+        }
+    };
+    servers.spawn_on(serve_rest, serving);
     servers.spawn_on(serve(listeners.metrics, metrics, stop.clone()), serving);
     servers.spawn_on(serve(listeners.health, health, stop.clone()), serving);
     servers

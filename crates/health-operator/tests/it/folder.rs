@@ -29,6 +29,15 @@ fn files_that_come_change_and_go_are_followed() {
 }
 
 #[test]
+fn whoever_asks_before_the_folder_is_read_waits_and_hears_of_every_check() {
+    let target = Target::answering("200 OK", "");
+    let many: String = (0..300).map(|number| http_check(&format!("c{number}"), &target.url())).collect();
+    let manifests = Manifests::new().with("many.yaml", &many);
+    let operator = Operator::start(&manifests.path());
+    assert_eq!(names(&operator.healthchecks()).len(), 300);
+}
+
+#[test]
 fn an_edit_touches_only_what_it_changes() {
     let target = Target::answering("200 OK", "");
     let both =
