@@ -1,6 +1,7 @@
 //! The operator in a real cluster: a real API server with a real etcd, the chart's own account, the real binary.
 
 mod credentials;
+mod documents;
 mod outage;
 mod rules;
 mod rules_of_the_crd;
