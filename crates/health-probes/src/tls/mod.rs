@@ -1,7 +1,7 @@
 //! TLS as a prober needs it: shake hands with anybody, look at the certificate, judge afterwards.
 //!
 //! The verifier records the chain and asserts, so that the facts of an expired, foreign or self-signed certificate are
-//! known too; nothing is sent before [`judge`](judge) has spoken. There is no session resumption: every probe sees a full
+//! known too; nothing is sent before `judge` has spoken. There is no session resumption: every probe sees a full
 //! handshake.
 
 mod clients;
