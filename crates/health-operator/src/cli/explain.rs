@@ -19,11 +19,13 @@ const SERVICE_LINK_PREFIX: &str = "HEALTH_CHECK_OPERATOR_";
 /// Reads the process's arguments; on what cannot be read (and on `--help`), prints why and ends with clap's exit code.
 pub(crate) fn parse() -> Cli {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    Cli::try_parse_from(&arguments).unwrap_or_else(|error| blame(error, &arguments).exit())
+    Cli::try_parse_from(&arguments)
+        .unwrap_or_else(|error| blame(error, &arguments, |name| std::env::var_os(name).is_some()).exit())
 }
 
-/// Adds the variable's name to an error about a value that no argument holds.
-fn blame(error: clap::Error, arguments: &[OsString]) -> clap::Error {
+/// Adds the variable's name to an error about a value that no argument holds. A flag may have been written in its short
+/// form, so that the variable has to be there (`is_set`) to be to blame.
+fn blame(error: clap::Error, arguments: &[OsString], is_set: impl Fn(&str) -> bool) -> clap::Error {
     if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
         return error;
     }
@@ -34,6 +36,9 @@ fn blame(error: clap::Error, arguments: &[OsString]) -> clap::Error {
         return error;
     }
     let variable = variable_of(flag);
+    if !is_set(&variable) {
+        return error;
+    }
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let text = text.replacen(&format!("for '{argument}'"), &format!("for {variable} (flag {flag})"), 1);
@@ -82,6 +87,19 @@ mod tests {
                 assert_eq!(variable, Some(variable_of(long)), "--{long}");
             }
         }
+    }
+
+    #[test]
+    fn a_variable_is_blamed_only_where_it_is_set() {
+        let said = |arguments: &[&str], is_set: bool| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            let error = Cli::try_parse_from(&arguments).unwrap_err();
+            blame(error, &arguments, |_| is_set).to_string()
+        };
+        let short = said(&["health-check-operator", "probe", "-o", "xml", "http://localhost"], false);
+        assert!(short.contains("for '--output <OUTPUT>'") && !short.contains("HEALTH_CHECK_"), "{short}");
+        let variable = said(&["health-check-operator", "probe", "-o", "xml", "http://localhost"], true);
+        assert!(variable.contains("for HEALTH_CHECK_OUTPUT (flag --output)"), "{variable}");
     }
 
     #[test]

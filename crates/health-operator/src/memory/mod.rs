@@ -78,7 +78,8 @@ impl StateDir {
         let file = self.path.join(STANDINGS_FILE);
         standings::load(&file).unwrap_or_else(|error| {
             let aside = standings::set_aside(&file);
-            tracing::warn!(file = %file.display(), %error, ?aside, "what was known before cannot be read: set aside");
+            let aside = aside.map(|path| path.display().to_string());
+            tracing::warn!(file = %file.display(), %error, aside, "what was known before cannot be read: set aside");
             HashMap::new()
         })
     }
