@@ -90,6 +90,7 @@ impl From<RunFlags> for Settings {
             max_in_flight,
             max_in_flight_per_host,
             max_hung,
+            probe_threads: _,
             max_backoff,
             shutdown_grace,
             witness,

@@ -51,20 +51,17 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
     for (name, meant) in mistyped_variables(std::env::vars_os().map(|(name, _)| name)) {
         tracing::warn!(name, meant, "an environment variable that looks like a setting is none");
     }
-    let serving = runtime("serve", Some(1))?;
-    let probing = runtime("probe", None)?;
+    let serving = runtime("serve", 1)?;
+    let probing = runtime("probe", flags.probe_threads.into())?;
     let done = probing.block_on(operate(Settings::from(flags), serving.handle().clone()));
     probing.shutdown_background();
     serving.shutdown_background();
     done.map(|()| ExitCode::SUCCESS)
 }
 
-fn runtime(name: &str, workers: Option<usize>) -> anyhow::Result<Runtime> {
+fn runtime(name: &str, workers: usize) -> anyhow::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
-    if let Some(workers) = workers {
-        builder.worker_threads(workers);
-    }
-    builder.thread_name(name).enable_all().build().context("threads cannot be started")
+    builder.worker_threads(workers).thread_name(name).enable_all().build().context("threads cannot be started")
 }
 
 async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {

@@ -89,6 +89,11 @@ pub(crate) struct RunFlags {
     #[arg(long, env = "HEALTH_CHECK_MAX_HUNG", hide_env_values = true, value_name = "NUMBER", default_value_t = 4096)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_hung: u32,
+    /// Threads that probe. One asks thousands of targets a second at the least cost for each; more help where most
+    /// targets speak TLS.
+    #[arg(long, env = "HEALTH_CHECK_PROBE_THREADS", value_name = "NUMBER", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) probe_threads: u16,
     /// Longest time to stay away from a target that answers 429 Too Many Requests.
     #[arg(long, env = "HEALTH_CHECK_MAX_BACKOFF", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value = "1h", value_parser = duration::parse)]
