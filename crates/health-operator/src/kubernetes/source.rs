@@ -139,10 +139,10 @@ impl Source {
     async fn pass_on(&mut self) {
         self.metrics.objects(self.progress.catalogue.len());
         self.want_references();
-        if self.progress.catalogue.complete(Kind::HealthCheck) {
+        if self.may_pass_on(Kind::HealthCheck, self.progress.started) {
             self.pass_checks_on().await;
         }
-        if self.progress.catalogue.complete(Kind::NotificationRule) {
+        if self.may_pass_on(Kind::NotificationRule, self.progress.rules_started) {
             self.pass_rules_on();
         }
         self.state.send_if_modified(|state| {
@@ -154,6 +154,13 @@ impl Source {
             *state = now;
             differs
         });
+    }
+
+    /// The first list is passed on whole: an object whose references are still being read must not be missing from it,
+    /// or it would be taken for deleted and what was told of it for closed.
+    fn may_pass_on(&self, kind: Kind, started: bool) -> bool {
+        let catalogue = &self.progress.catalogue;
+        catalogue.complete(kind) && (started || catalogue.of_kind(kind).all(|(_, object)| self.settled(object)))
     }
 
     fn want_references(&self) {

@@ -37,7 +37,7 @@ async fn while_the_api_server_is_away_not_one_probe_is_missed_and_turns_are_writ
     // As many probes as intervals, in the time of those intervals and not later: none was missed.
     let late = begun.elapsed().saturating_sub(outage());
     assert!(late < Duration::from_millis(500), "{intervals} probes came {late:?} late");
-    assert_eq!(operator.metric("healthcheck_probes_skipped_total{}"), 0.0);
+    assert_eq!(operator.metric("healthcheck_probes_skipped_total"), 0.0);
     assert_eq!(operator.healthchecks().as_object().unwrap().len(), 2, "nothing is forgotten");
     assert_eq!(operator.health("/readyz").0, 200, "what is answered can still be relied on");
 
