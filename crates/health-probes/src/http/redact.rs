@@ -145,6 +145,12 @@ impl Redactor {
         }
     }
 
+    /// A header's name, which a peer chooses as freely as its value. Names come in lower case, whatever was sent.
+    fn name(&self, name: &str) -> String {
+        let reflects = self.0.iter().any(|secret| name.contains(&secret.to_ascii_lowercase()));
+        if reflects { REDACTED.to_owned() } else { name.to_owned() }
+    }
+
     /// Response headers, for the evidence.
     pub(super) fn headers(&self, headers: &HeaderMap) -> Vec<(String, String)> {
         let shown = headers.iter().take(MOST_HEADERS).map(|(name, value)| {
@@ -159,7 +165,7 @@ impl Redactor {
                 }
                 value
             };
-            (name.to_owned(), value)
+            (self.name(name), value)
         });
         shown.collect()
     }
