@@ -24,6 +24,7 @@ RUN case "$TARGETARCH" in \
        fi
 WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
+COPY bench bench
 COPY crates crates
 COPY examples examples
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
