@@ -1,7 +1,7 @@
 //! A target that answers as the test says, and remembers what it was sent.
 
 use std::{
-    io::{Read, Write},
+    io::{BufReader, Read, Write},
     net::{SocketAddr, TcpListener},
     sync::{Arc, Condvar, Mutex},
 };
@@ -69,6 +69,7 @@ impl Target {
 }
 
 fn read_request(stream: &mut impl Read) -> String {
+    let mut stream = BufReader::new(stream);
     let mut request = Vec::new();
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|length| length == 1) {
