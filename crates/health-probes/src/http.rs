@@ -101,7 +101,8 @@ impl Seen {
             trace.body = (!body.bytes.is_empty()).then(|| redactor.body(&body.bytes));
         }
         trace.redact(|line| redactor.text(line));
-        if quotes_the_answer(failure.reason) {
+        // After a redirect, the text names where it led: the peer's word too.
+        if quotes_the_answer(failure.reason) || self.hop.redirects > 0 {
             return Failure { message: redactor.text(failure.message), ..failure };
         }
         failure

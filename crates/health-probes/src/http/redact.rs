@@ -103,7 +103,9 @@ impl Redactor {
         let in_url: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
         let in_path = in_url.replace('+', "%20");
         let in_html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-        for form in [secret.to_owned(), in_json, in_url, in_path, in_html, STANDARD.encode(secret)] {
+        // As a header's name, or as a host that a redirect leads to.
+        let in_lower_case = secret.to_ascii_lowercase();
+        for form in [secret.to_owned(), in_lower_case, in_json, in_url, in_path, in_html, STANDARD.encode(secret)] {
             if !self.0.contains(&form) {
                 self.0.push(form);
             }
