@@ -85,6 +85,12 @@ impl<'a> Exchange<'a> {
             // Each reply may lengthen the patience with those that are still out.
             self.listen_until(until, |this| this.is_complete() || this.round_trips.count > before).await?;
         }
+        // Where this process was starved, replies may lie there unread.
+        while !self.is_complete()
+            && let Ok(length) = self.socket.take(&mut self.buffer)
+        {
+            self.received(length);
+        }
         judge(self.icmp, self.address, &self.round_trips, self.refusal.as_ref())
     }
 

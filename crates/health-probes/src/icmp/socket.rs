@@ -1,9 +1,9 @@
 //! The socket that echo requests leave by: unprivileged where the system allows it, raw where we are allowed that.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, os::fd::AsRawFd as _};
 
 use health_model::Reason;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::net::UdpSocket;
 
@@ -62,6 +62,11 @@ impl IcmpSocket {
     /// Sends one request.
     pub(super) async fn send(&self, packet: &[u8]) -> io::Result<()> {
         self.socket.send(packet).await.map(drop)
+    }
+
+    /// A packet that has come already, whether or not its coming was announced.
+    pub(super) fn take(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
     }
 
     /// Waits for a packet, or for an error that the network reports about one of ours.
