@@ -106,7 +106,13 @@ pub fn message(telling: Telling, names: &[&str]) -> Message {
     }
 }
 
+/// For answers that come: however busy the machine is.
 fn transport() -> Transport {
+    Transport::new(Duration::from_secs(30), None).unwrap()
+}
+
+/// For answers that never come.
+fn hasty_transport() -> Transport {
     Transport::new(Duration::from_millis(400), None).unwrap()
 }
 
@@ -154,12 +160,13 @@ async fn every_channel_keeps_the_same_contract() {
     let elsewhere = Provider::start().await;
     let head = format!("307 Temporary Redirect\r\nlocation: {}/caught", elsewhere.url);
     let redirect = (Answer::Says(head.leak(), Vec::new()), Kind::Rejected);
-    let transport = transport();
+    let (patient, hasty) = (transport(), hasty_transport());
     for (answer, expected) in contract.iter().chain([&redirect]) {
         for channel in http_channels(&provider.url) {
             let name = channel.kind().as_str();
             provider.usually(answer.clone());
             let destination = destination(channel);
+            let transport = if matches!(answer, Answer::Hangs) { &hasty } else { &patient };
             let (verdict, said) = transport.deliver_and_quote(&destination, &message(Telling::Firing, &["web"])).await;
             assert_eq!(kind(&verdict), *expected, "{name} on {answer:.60?}: {verdict:?}");
             let shown = format!("{verdict:?} {said}");
