@@ -186,6 +186,12 @@ impl Folder {
                 differs
             });
         }
+        // A folder that is empty from the start never differs from what was known; it has been read all the same.
+        self.rules.send_if_modified(|rules| {
+            let first = rules.is_none();
+            rules.get_or_insert_default();
+            first
+        });
         let troubles: BTreeSet<String> = in_files.union(&self.problems).cloned().collect();
         let before = self.report.borrow().clone();
         let troubles = Arc::new(troubles);
