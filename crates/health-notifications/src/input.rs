@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use health_model::{CheckDefinition, CheckId, CheckView, Standing, Transition};
+use health_model::{CheckDefinition, CheckId, CheckView, Standing, Transition, Verdict};
 use jiff::Timestamp;
 
 /// A check as it stands now.
@@ -23,6 +23,21 @@ impl CheckSnapshot {
     pub fn view(&self) -> CheckView {
         let spec = self.definition.spec.as_ref().map(AsRef::as_ref);
         CheckView::new(&self.definition.meta, spec, &self.standing, self.next_check, self.overdue)
+    }
+
+    /// The check as it was right after one of its turns.
+    pub(crate) fn as_of(&self, transition: &Transition) -> Self {
+        let mut past = self.clone();
+        past.standing.verdict = transition.to;
+        past.standing.reason = transition.reason;
+        past.standing.state = transition.reason.state();
+        past.standing.response.clone_from(&transition.response);
+        past.standing.last_transition = Some(transition.at);
+        past.standing.restored = false;
+        let failing = transition.to == Verdict::Failing;
+        let streak = self.standing.failing_since.filter(|since| *since <= transition.at);
+        past.standing.failing_since = failing.then_some(streak.unwrap_or(transition.at));
+        past
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use health_model::{CheckId, RuleId, Severity};
 use jiff::Timestamp;
 
-use crate::{debt::Telling, input::CheckSnapshot};
+use crate::{debt::Telling, input::CheckSnapshot, ledger::Entry};
 
 /// A message, before it has a form.
 #[derive(Clone, Debug)]
@@ -47,4 +47,26 @@ pub struct Member {
     pub target: String,
     /// Everything known of it; absent when it is gone, or not known yet after a start.
     pub snapshot: Option<Arc<CheckSnapshot>>,
+}
+
+impl Member {
+    /// A check as its entry and, where it is known, the check itself show it. `turns`: how many there were in which span.
+    pub(crate) fn of(
+        check: &CheckId,
+        entry: &Entry,
+        snapshot: Option<Arc<CheckSnapshot>>,
+        turns: (usize, Duration),
+    ) -> Self {
+        Self {
+            check: check.clone(),
+            since: entry.since,
+            ended: entry.ended,
+            turns: entry.flapping.then_some(turns),
+            reason: entry.reason,
+            severity: entry.severity,
+            response: entry.response.clone(),
+            target: entry.target.clone(),
+            snapshot,
+        }
+    }
 }

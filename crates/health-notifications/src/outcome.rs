@@ -1,4 +1,4 @@
-//! Record: what an answer makes of an entry, and how flapping is entered and left. Pure.
+//! Record: what an answer makes of an entry and of its lane. Pure.
 
 use std::time::Duration;
 
@@ -10,12 +10,9 @@ use crate::{
     debt::Telling,
     lane::{Lane, Trouble},
     ledger::{Entry, Phase},
-    settings::{Flapping, Retrying},
+    settings::Retrying,
     step::later,
 };
-
-/// Turns left in the window at which a flapping check is calm again.
-const CALM: usize = 2;
 
 impl Entry {
     /// An outage that has just begun.
@@ -85,26 +82,6 @@ impl Entry {
             target: self.target.clone(),
             ..Self::beginning(since)
         }
-    }
-
-    /// Enters or leaves flapping by the number of turns in the window; says whether it left.
-    pub(crate) fn turn_of_flapping(&mut self, turns: usize, flapping: Flapping, now: Timestamp) -> bool {
-        let told_of = matches!(self.phase, Phase::Owed | Phase::Told) && !self.silent && !self.unwatched;
-        if !self.flapping && told_of && turns >= flapping.turns {
-            self.flapping = true;
-            self.flapping_told = false;
-            self.ended = None;
-            self.attempt = None;
-            self.owed_at = Some(now);
-            return false;
-        }
-        if self.flapping && turns <= CALM {
-            self.flapping = false;
-            self.flapping_told = false;
-            self.owed_at = (self.phase == Phase::Owed).then_some(now);
-            return true;
-        }
-        false
     }
 }
 

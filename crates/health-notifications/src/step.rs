@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use health_model::{CheckId, RuleSpec};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    destination::{ALERTMANAGER_REFRESH, Style},
+    lane::Lane,
     ledger::{Entry, Phase},
     situation::Situation,
 };
@@ -22,6 +25,21 @@ pub(crate) struct Policy {
     pub(crate) repeat: Option<Duration>,
     /// A message that holds this entry is under way.
     pub(crate) in_flight: bool,
+}
+
+impl Policy {
+    pub(crate) fn of(lane: &Lane, rule: &RuleSpec, check: &CheckId) -> Self {
+        let refreshed = lane.destination.as_ref().is_some_and(|destination| destination.style() == Style::Refreshed);
+        let refresh = refreshed.then_some(ALERTMANAGER_REFRESH);
+        let in_flight = lane.in_flight.as_ref();
+        Self {
+            wait: rule.wait_before_send,
+            group_wait: rule.group_wait,
+            send_resolved: rule.send_resolved,
+            repeat: rule.repeat_after.into_iter().chain(refresh).min(),
+            in_flight: in_flight.is_some_and(|message| message.members.binary_search(check).is_ok()),
+        }
+    }
 }
 
 /// Whether an entry is still needed.
