@@ -1,7 +1,8 @@
 //! Render: a rule's template and a message become the words that people read. Pure.
 //!
 //! `%variable%` is replaced; an unknown one is left as it stands. What goes into a template that is JSON is escaped for
-//! JSON, so that no response can break or forge a payload. A group renders the template once.
+//! JSON, so that no response can break or forge a payload; where words can call people, those of a target are disarmed. A
+//! group renders the template once.
 
 use health_model::Texts;
 use jiff::Timestamp;
@@ -36,21 +37,24 @@ pub(crate) struct Rendered {
 
 /// Renders the template that fits the message.
 pub(crate) fn render(texts: &Texts, message: &Message) -> Rendered {
+    render_disarmed(texts, message, str::to_owned)
+}
+
+/// Renders the template that fits the message; what comes from outside the template goes through `disarm` first.
+pub(crate) fn render_disarmed(texts: &Texts, message: &Message, disarm: fn(&str) -> String) -> Rendered {
     let template = template(texts, message);
-    let note = note(template, texts, message);
+    let note = note(template, texts, message).map(|note| disarm(&note));
     let looks_like_json = template.trim_start().starts_with(['{', '[']);
-    let json = looks_like_json.then(|| expand(template, message, escaped)).and_then(|text| parse(&text));
+    let json = looks_like_json
+        .then(|| expand(template, message, |value| escaped(&disarm(value))))
+        .and_then(|text| serde_json::from_str(&text).ok());
     let Some(mut json) = json else {
-        let plain = expand(template, message, str::to_owned);
+        let plain = expand(template, message, disarm);
         let plain = note.map_or_else(|| plain.trim_end().to_owned(), |note| format!("{} {note}", plain.trim_end()));
         return Rendered { plain, json: None, note: None };
     };
     let note = note.filter(|note| !append_to_text(&mut json, note));
     Rendered { plain: json.to_string(), json: Some(json), note }
-}
-
-fn parse(text: &str) -> Option<Value> {
-    serde_json::from_str::<Value>(text).ok()
 }
 
 fn template<'a>(texts: &'a Texts, message: &Message) -> &'a str {
@@ -150,7 +154,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Replaces every `%variable%` that there is.
-pub(crate) fn expand(template: &str, message: &Message, escape: fn(&str) -> String) -> String {
+fn expand(template: &str, message: &Message, escape: impl Fn(&str) -> String) -> String {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
     while let Some(start) = rest.find('%') {

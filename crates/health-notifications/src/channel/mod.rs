@@ -8,6 +8,7 @@ mod discord;
 mod email;
 mod google_chat;
 mod matrix;
+mod mentions;
 mod ntfy;
 mod opsgenie;
 mod pagerduty;

@@ -1,12 +1,14 @@
 //! Slack incoming webhooks, also Mattermost and Rocket.Chat: `{"text"}`, or the JSON that the template is.
 //!
 //! A template that is JSON with `text`, `attachments` or `blocks` is sent as that payload (an array is taken for
-//! attachments, or for blocks when its elements have a `type`); everything else is plain text.
+//! attachments, or for blocks when its elements have a `type`); everything else is plain text. A template may call people; a
+//! target's response may not.
 
 use health_model::{SlackWebhook, Texts};
 use serde_json::{Map, Value};
 
-use crate::{channel::Call, message::Message, text};
+use super::{Call, mentions};
+use crate::{message::Message, text};
 
 pub(super) fn call(
     webhook: &SlackWebhook,
@@ -25,7 +27,7 @@ pub(super) fn call(
 }
 
 fn payload(texts: &Texts, message: &Message) -> Map<String, Value> {
-    let rendered = text::render(texts, message);
+    let rendered = text::render_disarmed(texts, message, mentions::disarmed_for_slack);
     match rendered.json {
         Some(Value::Object(payload)) => payload,
         Some(Value::Array(parts)) => {

@@ -293,11 +293,11 @@ async fn how_long_to_wait_is_also_read_from_the_body() {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn spawn(program: &str, package: &str, arguments: &[&str]) -> Child {
+pub fn spawn(program: &str, package: &str, arguments: &[&str]) -> Child {
     Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -309,7 +309,7 @@ fn spawn(program: &str, package: &str, arguments: &[&str]) -> Child {
 }
 
 /// Waits until somebody listens there.
-async fn listening(port: u16, child: &mut Child) {
+pub async fn listening(port: u16, child: &mut Child) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it listened");
@@ -318,7 +318,7 @@ async fn listening(port: u16, child: &mut Child) {
     }
 }
 
-fn email(port: u16, to: &[&str]) -> Channel {
+pub fn email(port: u16, to: &[&str]) -> Channel {
     Channel::Email {
         to: to.iter().map(|address| (*address).to_owned()).collect(),
         from: "Health <health@example.org>".to_owned(),

@@ -9,7 +9,9 @@
 
 mod build;
 mod channels;
+mod gallery;
 mod model;
+mod picture;
 mod pipeline;
 mod promise;
 mod provider;
