@@ -37,6 +37,8 @@ pub(crate) struct InFlight {
     pub(crate) again: bool,
     /// The members, in order.
     pub(crate) members: Vec<CheckId>,
+    /// Those among them, in order, whose end another message may have told already.
+    pub(crate) perhaps_closed: Vec<CheckId>,
 }
 
 /// Why nothing is accepted there at the moment.

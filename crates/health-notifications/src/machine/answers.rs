@@ -55,8 +55,11 @@ impl Machine {
         for check in &in_flight.members {
             let Some(entry) = lane.entries.get_mut(check) else { continue };
             entry.attempt = None;
-            entry.closing = false;
-            entry.reopened = None;
+            // An earlier message of unknown fate may have closed it all the same.
+            if in_flight.perhaps_closed.binary_search(check).is_err() {
+                entry.closing = false;
+                entry.reopened = None;
+            }
             if entry.phase == Phase::Owed && entry.incident.as_ref() == Some(&in_flight.incident) {
                 entry.incident = None;
             }

@@ -346,8 +346,27 @@ fn settings() -> impl Strategy<Value = Setting> {
     (wait, group, repeat).prop_map(|(wait, group, repeat)| Setting { wait, group, repeat })
 }
 
+#[test]
+fn an_outage_after_a_resolve_of_unknown_fate_is_told_although_its_successor_was_refused() {
+    use Happening::{Answer, Fails, Kill, Passes};
+    let mut world = World::new(Setting { wait: Duration::ZERO, group: Duration::ZERO, repeat: None });
+    let taken_unseen = Kill { accepted: true };
+    let life =
+        [Fails(1), Answer(Reply::Accepts), Passes(1), Fails(1), Passes(1), taken_unseen, Fails(1), Answer(Reply::Busy)];
+    for happening in &life {
+        world.happen(happening);
+    }
+    world.settle();
+    assert_nothing_is_lost(&world, &CheckId::new("default", "b"), true);
+}
+
+/// How many random lives are led.
+fn lives() -> u32 {
+    if std::env::var_os("HEALTH_CHECK_LONG_TESTS").is_some() { 40_000 } else { 400 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: lives(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_story_is_sound_and_complete(
