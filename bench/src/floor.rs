@@ -3,16 +3,23 @@
 //! Each measurement runs in a process of its own, so that its CPU is the kernel's own count and nothing else's.
 
 use std::{
+    path::Path,
     process::{Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
+use rustls::{ClientConfig, RootCertStore, client::Resumption};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
+use tokio_rustls::TlsConnector;
 
 use crate::{nginx::Nginx, process};
 
@@ -35,6 +42,12 @@ pub(crate) fn paced(nginx: &Nginx, rate: u32, window: Duration) -> Result<Durati
     child(&["paced", nginx.address(), &window.as_secs().to_string(), &rate.to_string()])
 }
 
+/// As [`paced`], over TLS, with these roots.
+pub(crate) fn paced_tls(nginx: &Nginx, roots: &Path, rate: u32, window: Duration) -> Result<Duration> {
+    let roots = roots.to_str().context("the path of the roots is no text")?;
+    child(&["paced", nginx.address(), &window.as_secs().to_string(), &rate.to_string(), roots])
+}
+
 fn child(arguments: &[&str]) -> Result<Duration> {
     let program = std::env::current_exe()?;
     let output = Command::new(program).arg("floor").args(arguments).stderr(Stdio::inherit()).output()?;
@@ -53,7 +66,11 @@ pub(crate) fn command(mut arguments: impl Iterator<Item = String>) -> Result<()>
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match kind.as_str() {
         "saturated" => runtime.block_on(saturate(address, window)),
-        _ => runtime.block_on(pace(address, window, next()?.parse()?)),
+        _ => {
+            let rate = next()?.parse()?;
+            let tls = next().ok().map(|roots| tls(&roots)).transpose()?;
+            runtime.block_on(pace(address, window, rate, tls));
+        }
     }
     let good = GOOD.load(Relaxed).max(1);
     println!("{}", process::cpu(std::process::id())?.as_nanos() / u128::from(good));
@@ -77,15 +94,32 @@ async fn saturate(address: String, window: Duration) {
     }
 }
 
-async fn pace(address: String, window: Duration, rate: u32) {
+/// Every handshake a full one, the chain and the name judged as any client judges them.
+fn tls(roots: &str) -> Result<TlsConnector> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(CertificateDer::pem_file_iter(roots)?.filter_map(Result::ok));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = builder.with_root_certificates(store).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn pace(address: String, window: Duration, rate: u32, tls: Option<TlsConnector>) {
     let mut ticks = tokio::time::interval(TICK);
     let (begun, mut started) = (Instant::now(), 0_u32);
     while begun.elapsed() < window {
         ticks.tick().await;
         let due = (begun.elapsed().as_secs_f64() * f64::from(rate)) as u32;
         for _ in started..due {
-            let address = address.clone();
-            tokio::spawn(async move { count(probe(&address).await) });
+            let (address, tls) = (address.clone(), tls.clone());
+            tokio::spawn(async move {
+                count(match tls {
+                    None => probe(&address).await,
+                    Some(tls) => probe_tls(&address, &tls).await,
+                });
+            });
         }
         started = due;
     }
@@ -97,9 +131,24 @@ fn count(verdict: std::io::Result<bool>) {
 
 /// The least a probe can be.
 async fn probe(address: &str) -> std::io::Result<bool> {
+    ask(connected(address).await?).await
+}
+
+/// The least a probe over TLS can be.
+async fn probe_tls(address: &str, tls: &TlsConnector) -> std::io::Result<bool> {
+    let stream = connected(address).await?;
+    let name = ServerName::IpAddress(stream.peer_addr()?.ip().into());
+    ask(tls.connect(name, stream).await?).await
+}
+
+async fn connected(address: &str) -> std::io::Result<TcpStream> {
     let address: std::net::SocketAddr = address.parse().map_err(std::io::Error::other)?;
-    let mut stream = TcpStream::connect(address).await?;
+    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<bool> {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
     let mut answer = [0; 2048];
     let mut length = 0;

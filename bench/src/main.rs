@@ -6,9 +6,12 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod floor;
+mod icmp;
 mod nginx;
 mod operator;
+mod previous;
 mod process;
+mod tls;
 
 use std::{
     path::{Path, PathBuf},
@@ -27,33 +30,37 @@ const WINDOW: Duration = Duration::from_secs(20);
 /// How often the two sides of a pair are measured in turn.
 const ROUNDS: usize = 3;
 
+/// Everything there is to measure, in this order; `previous` needs a second binary.
+const EXPERIMENTS: [&str; 7] = ["cpu", "tls", "memory", "answer", "hung", "icmp", "previous"];
+
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let mut operator = None;
+    let (mut operator, mut other) = (None, None);
     let mut wanted = Vec::new();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--operator" => operator = arguments.next().map(PathBuf::from),
+            "--previous" => other = arguments.next().map(PathBuf::from),
             "floor" => return floor::command(arguments),
-            "cpu" | "memory" | "answer" | "hung" => wanted.push(argument),
-            other => bail!("{other} is no experiment: name some of cpu, memory, answer, hung, or none for all"),
+            name if EXPERIMENTS.contains(&name) => wanted.push(argument),
+            unknown => bail!("{unknown} is no experiment: name some of {}, or none for all", EXPERIMENTS.join(", ")),
         }
     }
     let operator = operator.context("--operator PATH is missing: start this by bench/run")?;
-    let all = wanted.is_empty();
-    let asked = |name: &str| all || wanted.iter().any(|wanted| wanted == name);
     let nginx = Nginx::start()?;
-    if asked("cpu") {
-        cpu(&operator, &nginx)?;
-    }
-    if asked("memory") {
-        memory(&operator, &nginx)?;
-    }
-    if asked("answer") {
-        answer(&operator, &nginx)?;
-    }
-    if asked("hung") {
-        hung(&operator, &nginx)?;
+    for name in EXPERIMENTS.into_iter().filter(|name| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name)) {
+        match name {
+            "cpu" => cpu(&operator, &nginx)?,
+            "tls" => tls::measure(&operator)?,
+            "memory" => memory(&operator, &nginx)?,
+            "answer" => answer(&operator, &nginx)?,
+            "hung" => hung(&operator, &nginx)?,
+            "icmp" => icmp::measure(&operator)?,
+            _ => match &other {
+                Some(other) => previous::measure(&operator, other, &nginx)?,
+                None => println!("\nThe comparison with another revision is left out: bench/run previous"),
+            },
+        }
     }
     Ok(())
 }

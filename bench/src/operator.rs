@@ -92,6 +92,8 @@ pub(crate) struct Sample {
     pub(crate) probes: f64,
     /// Probes that ended well.
     pub(crate) healthy_probes: f64,
+    /// Probes that did not, for whatever reason.
+    pub(crate) failures: f64,
 }
 
 impl Sample {
@@ -101,6 +103,7 @@ impl Sample {
             cpu: self.cpu - before.cpu,
             probes: self.probes - before.probes,
             healthy_probes: self.healthy_probes - before.healthy_probes,
+            failures: self.failures - before.failures,
         }
     }
 }
@@ -115,14 +118,25 @@ pub(crate) struct Operator {
 impl Operator {
     /// Starts it on a folder and waits until it listens.
     pub(crate) fn start(program: &Path, manifests: &Path) -> Result<Self> {
-        let mut child = Command::new(program)
+        Self::start_as(Command::new(program), manifests)
+    }
+
+    /// As [`Operator::start`], with this file in place of the system's roots.
+    pub(crate) fn start_trusting(program: &Path, manifests: &Path, roots: &Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.env("SSL_CERT_FILE", roots);
+        Self::start_as(command, manifests)
+    }
+
+    fn start_as(mut command: Command, manifests: &Path) -> Result<Self> {
+        let mut child = command
             .arg("--manifests")
             .arg(manifests)
             .args(["--rest-bind-address", "127.0.0.1:0", "--metrics-bind-address", "127.0.0.1:0"])
             .args(["--health-probe-bind-address", "127.0.0.1:0", "--log-format", "json"])
             .stderr(Stdio::piped())
             .spawn()
-            .with_context(|| format!("{} cannot be started", program.display()))?;
+            .with_context(|| format!("{} cannot be started", command.get_program().display()))?;
         let mut lines = BufReader::new(child.stderr.take().context("no log")?).lines();
         let mut addresses = BTreeMap::new();
         while addresses.len() < 3 {
@@ -192,6 +206,7 @@ impl Operator {
             cpu,
             probes: sum(&text, |series| series.starts_with("healthcheck_probes_completed_total")),
             healthy_probes: healthy,
+            failures: sum(&text, |series| series.starts_with("healthcheck_failures_total")),
         })
     }
 

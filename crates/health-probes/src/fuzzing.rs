@@ -14,7 +14,7 @@ use std::{
 use health_model::{
     Assertion, BasicCredentials, CelExpression, CheckSpec, DialogueStep, DnsProbe, DnsServer, DnsTransport,
     HeaderExpectation, HeaderRule, HttpAuth, HttpProbe, JsonExpectation, JsonPath, JsonRule, NamedValue, Outcome,
-    Pattern, Probe, Search, SearchMatcher, Sensitive, StartTls, TlsOptions,
+    Pattern, Probe, Search, SearchMatcher, Sensitive, StartTls, TlsOptions, WebSocketProbe,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -36,6 +36,10 @@ use crate::{
 
 /// What we send in confidence, and a peer may reflect at us.
 const SECRET: &str = "correct-horse-battery";
+/// The same as basic credentials are sent: `prober:correct-horse-battery`.
+const CREDENTIALS: &str = "cHJvYmVyOmNvcnJlY3QtaG9yc2UtYmF0dGVyeQ==";
+/// Where a text was cut to be shown, this much of a secret before the cut is too much, too.
+const TOO_MUCH: usize = 10;
 /// No conversation with a peer that has closed takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -61,18 +65,24 @@ impl Scripted {
         Self { said: rest.to_vec(), at: 0, piece, asked: true, waiting: None }
     }
 
-    /// As [`Scripted::greeting`], of a peer that reflects the secret wherever it says the byte 1.
-    fn reflecting(bytes: &[u8]) -> Self {
+    /// As [`Scripted::greeting`], of a peer that reflects the first of these texts wherever it says the byte 1, the
+    /// second wherever it says 2, and so on.
+    fn reflecting(bytes: &[u8], sent: &[&str]) -> Self {
         let mut peer = Self::greeting(bytes);
-        let secret = |byte: u8| if byte == 1 { SECRET.as_bytes().to_vec() } else { vec![byte] };
-        peer.said = std::mem::take(&mut peer.said).into_iter().flat_map(secret).collect();
+        let mut said = Vec::with_capacity(peer.said.len());
+        for byte in &peer.said {
+            match usize::from(*byte).checked_sub(1).and_then(|index| sent.get(index)) {
+                Some(text) => said.extend_from_slice(text.as_bytes()),
+                None => said.push(*byte),
+            }
+        }
+        peer.said = said;
         peer
     }
 
-    /// As [`Scripted::reflecting`], of a peer that answers only when it has been asked: what comes before a request is
-    /// no answer to it.
-    fn answering(bytes: &[u8]) -> Self {
-        Self { asked: false, ..Self::reflecting(bytes) }
+    /// This peer, when it answers only after it has been asked: what comes before a request is no answer to it.
+    fn once_asked(self) -> Self {
+        Self { asked: false, ..self }
     }
 }
 
@@ -122,7 +132,11 @@ fn conversation(confidential: bool, talk: impl AsyncFnOnce(&mut Trace) -> Result
         assert!(ended.is_ok(), "a conversation with a peer that has closed did not end: {:?}", started.elapsed());
         let outcome = trace.finish(ended.unwrap_or_else(|_| Err(Failure::timeout())));
         let shown = format!("{outcome:?}");
-        assert!(!confidential || !shown.contains(SECRET), "a secret is shown: {shown}");
+        let leaks = |secret: &str| {
+            let beginning = |end| shown.contains(&format!("{}…", &secret[..end]));
+            shown.contains(secret) || (TOO_MUCH..secret.len()).any(beginning)
+        };
+        assert!(!confidential || !(leaks(SECRET) || leaks(CREDENTIALS)), "a secret is shown: {shown}");
         assert!(!outcome.response.contains('\n'), "more than one line: {:?}", outcome.response);
         outcome
     })
@@ -144,9 +158,13 @@ fn http_outcome(bytes: &[u8]) -> Outcome {
         let Probe::Http(http) = &spec.probe else { panic!("the check of the fuzzer is no HTTP check") };
         let deadline = Instant::now() + PATIENCE;
         let ask = Ask { connector, spec, family: Family::Any, http: shared, deadline };
-        let peer = Scripted::answering(bytes);
+        let peer = Scripted::reflecting(bytes, &[SECRET, CREDENTIALS]).once_asked();
         conversation(true, async |trace| crate::http::probe_on(peer, &ask, http, trace).await)
     })
+}
+
+fn credentials() -> HttpAuth {
+    HttpAuth::Basic(BasicCredentials { username: Sensitive::new("prober"), password: Sensitive::new(SECRET) })
 }
 
 fn check() -> Option<(CheckSpec, Connector, Shared)> {
@@ -155,7 +173,7 @@ fn check() -> Option<(CheckSpec, Connector, Shared)> {
     http.method = "POST".to_owned();
     http.headers = vec![NamedValue { name: "X-Api-Key".to_owned(), value: secret() }];
     http.body = Some(Sensitive::new(format!("{{\"password\": \"{SECRET}\"}}")));
-    http.auth = Some(HttpAuth::Basic(BasicCredentials { username: Sensitive::new("prober"), password: secret() }));
+    http.auth = Some(credentials());
     http.max_body_bytes = 16 << 10;
     http.search =
         Some(Search { matcher: SearchMatcher::Expression(Pattern::new("(?i)ready|ok").ok()?), absent: false });
@@ -170,7 +188,8 @@ fn check() -> Option<(CheckSpec, Connector, Shared)> {
     Some((spec, Connector::new(ConnectSettings::default()), Shared::default()))
 }
 
-/// A server's answers to a TCP dialogue, to STARTTLS in each protocol, and on an open WebSocket. The first byte chooses.
+/// A server's answers to a TCP dialogue, to STARTTLS in each protocol, on an open WebSocket, and to the request for one.
+/// The first byte chooses.
 pub fn dialogue(bytes: &[u8]) {
     const PROTOCOLS: [StartTls; 8] = [
         StartTls::Smtp,
@@ -183,29 +202,47 @@ pub fn dialogue(bytes: &[u8]) {
         StartTls::MySql,
     ];
     let Some((choice, rest)) = bytes.split_first() else { return };
-    // Only a dialogue says something confidential before it listens.
-    let reflects = usize::from(*choice) % (PROTOCOLS.len() + 2) == 8;
-    let mut peer = if reflects { Scripted::reflecting(rest) } else { Scripted::greeting(rest) };
-    let expect = |source| Pattern::multi_line(source).ok();
-    conversation(reflects, async |trace| match usize::from(*choice) % (PROTOCOLS.len() + 2) {
-        8 => {
-            let steps = [
-                DialogueStep { send: None, expect: expect("^220 ") },
-                DialogueStep {
-                    send: Some(format!("AUTH {SECRET}\r\n").into_bytes()),
-                    expect: expect("^2[0-9]{2}$|ready"),
-                },
-            ];
-            tcp::hold(&mut peer, &steps, trace).await.map(|()| "held".to_owned())
-        }
-        9 => {
-            let expect = Pattern::multi_line("^ready$").map_err(|error| Failure::protocol(error.to_string()))?;
-            websocket::hear(peer, &expect, trace).await.map(|()| "heard".to_owned())
-        }
+    match usize::from(*choice) % (PROTOCOLS.len() + 3) {
+        8 => held(rest),
+        9 => on_websocket(Scripted::reflecting(rest, &[SECRET, CREDENTIALS]), true),
+        10 => on_websocket(Scripted::reflecting(rest, &[SECRET, CREDENTIALS]).once_asked(), false),
         protocol => {
-            let asked = starttls::negotiate(PROTOCOLS[protocol], &mut peer, "example.org", trace).await;
-            asked.map(|()| "agreed".to_owned())
+            let mut peer = Scripted::greeting(rest);
+            conversation(false, async |trace| {
+                let asked = starttls::negotiate(PROTOCOLS[protocol], &mut peer, "example.org", trace).await;
+                asked.map(|()| "agreed".to_owned())
+            });
         }
+    }
+}
+
+/// A dialogue that says something confidential.
+fn held(bytes: &[u8]) {
+    let mut peer = Scripted::reflecting(bytes, &[SECRET]);
+    let expect = |source| Pattern::multi_line(source).ok();
+    let steps = [
+        DialogueStep { send: None, expect: expect("^220 ") },
+        DialogueStep { send: Some(format!("AUTH {SECRET}\r\n").into_bytes()), expect: expect("^2[0-9]{2}$|ready") },
+    ];
+    conversation(true, async |trace| tcp::hold(&mut peer, &steps, trace).await.map(|()| "held".to_owned()));
+}
+
+/// A WebSocket with credentials in its request, upgraded already or still to be.
+#[expect(clippy::panic, reason = "a broken promise must stop the fuzzer")]
+fn on_websocket(peer: Scripted, upgraded: bool) {
+    thread_local! {
+        static CHECK: Option<WebSocketProbe> = Url::parse("ws://192.0.2.1/path").ok().map(|url| WebSocketProbe {
+            auth: Some(credentials()),
+            headers: vec![NamedValue { name: "X-Api-Key".to_owned(), value: Sensitive::new(SECRET) }],
+            send: Some(format!("AUTH {SECRET}").into_bytes()),
+            expect: Pattern::multi_line("^ready$").ok(),
+            url,
+            tls: TlsOptions::default(),
+        });
+    }
+    CHECK.with(|check| {
+        let Some(check) = check else { panic!("the WebSocket check of the fuzzer is not valid") };
+        conversation(true, async |trace| websocket::probe_on(peer, check, upgraded, trace).await);
     });
 }
 

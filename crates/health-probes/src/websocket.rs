@@ -176,15 +176,27 @@ fn bounds() -> WebSocketConfig {
         .max_frame_size(Some(LONGEST_WAIT))
 }
 
-/// Listens on a connection that has been upgraded already.
+/// As [`probe`], on a stream that is open already, and perhaps upgraded, too.
 #[cfg(any(test, fuzzing))]
-pub(crate) async fn hear<S>(stream: S, expect: &health_model::Pattern, trace: &mut Trace) -> Result<(), Failure>
+pub(crate) async fn probe_on<S>(
+    stream: S,
+    websocket: &WebSocketProbe,
+    upgraded: bool,
+    trace: &mut Trace,
+) -> Result<String, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     use tokio_tungstenite::tungstenite::protocol::Role;
-    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, Some(bounds())).await;
-    listen(&mut socket, expect, trace).await
+    let request = upgrade(websocket)?;
+    let result = match &websocket.expect {
+        Some(expect) if upgraded => {
+            let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, Some(bounds())).await;
+            listen(&mut socket, expect, trace).await.map(|()| SWITCHED.to_owned())
+        }
+        _ => converse(stream, request, websocket, trace).await,
+    };
+    result.map_err(|failure| redactor(websocket).failure(failure, trace))
 }
 
 async fn listen<S>(

@@ -10,6 +10,8 @@ use super::{body::EVIDENCE, redirect::Cookies, request::is_harmless};
 
 /// What stands in place of a secret.
 const REDACTED: &str = "[redacted]";
+/// What stands at the end of a text that was cut to be shown.
+const CUT: &str = "…";
 /// Shorter texts are no secrets anybody could keep, and redacting them would garble everything.
 const SHORTEST: usize = 3;
 /// A cut may leave the beginning of a secret at the end of a text; from this length on it is taken away.
@@ -112,11 +114,19 @@ impl Redactor {
         }
     }
 
-    /// The text without any of them.
+    /// The text without any of them, nor the beginning of one where the text was cut.
     pub(crate) fn text(&self, text: String) -> String {
-        self.0.iter().fold(text, |text, secret| {
+        let text = self.0.iter().fold(text, |text, secret| {
             if text.contains(secret.as_str()) { text.replace(secret.as_str(), REDACTED) } else { text }
-        })
+        });
+        if !text.contains(CUT) {
+            return text;
+        }
+        let mut pieces: Vec<String> = text.split(CUT).map(str::to_owned).collect();
+        if let Some((_whole, cut)) = pieces.split_last_mut() {
+            cut.iter_mut().for_each(|piece| self.drop_rest(piece));
+        }
+        pieces.join(CUT)
     }
 
     /// The beginning of a body, for the evidence.
