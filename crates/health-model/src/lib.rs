@@ -16,6 +16,7 @@ mod reason;
 mod rule;
 mod schedule;
 mod secret;
+mod shown_url;
 mod standing;
 mod status_set;
 mod view;
@@ -40,6 +41,7 @@ pub use rule::{
 };
 pub use schedule::{FIRST_PROBE_SPREAD, first_delay, next_slot, overdue_after, phase_offset};
 pub use secret::Sensitive;
+pub use shown_url::{confidential_parameters, is_confidential_parameter, shown_url};
 pub use standing::{Standing, Transition, Verdict};
 pub use status_set::{StatusSet, StatusSetError};
 pub use view::{CertificateView, CheckView, EvidenceView, PhasesView};

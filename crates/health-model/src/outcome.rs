@@ -68,7 +68,7 @@ pub struct Outcome {
     pub reason: Reason,
     /// One line for people: what came, what was expected, where. Never holds a secret.
     pub response: String,
-    /// How long the probe took, names to verdict.
+    /// How long the probe took, names to verdict; zero where nothing was measured (see [`Outcome::measured`]).
     pub duration: Duration,
     /// Where that time went.
     pub phases: Phases,
@@ -98,5 +98,17 @@ impl Outcome {
             retry_after: None,
             evidence: None,
         }
+    }
+
+    /// How long the probe took; `None` where nothing could be measured: a heartbeat's report, a fault of ours, a probe
+    /// during which our own process stood still.
+    pub fn measured(&self) -> Option<Duration> {
+        (!self.duration.is_zero()).then_some(self.duration)
+    }
+
+    /// The same word without its times: they measured our own process.
+    #[must_use]
+    pub fn unmeasured(self) -> Self {
+        Self { duration: Duration::ZERO, phases: Phases::default(), ..self }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{CelExpression, JsonPath, Pattern, Sensitive, StatusSet};
+use crate::{CelExpression, JsonPath, Pattern, Sensitive, StatusSet, shown_url::shown_url};
 
 /// The protocol of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
@@ -541,10 +541,11 @@ impl Probe {
         }
     }
 
-    /// What is asked, in one word for people: a URL without user info, or `scheme://host:port`.
+    /// What is asked, in one word for people: a URL without user info and without the values of query parameters that look
+    /// like credentials, or `scheme://host:port`.
     pub fn target(&self) -> String {
         match self {
-            Self::Http(http) => http.url.to_string(),
+            Self::Http(http) => shown_url(&http.url),
             Self::Tcp(tcp) => {
                 let scheme = if tcp.tls.enabled { "tls" } else { "tcp" };
                 format!("{scheme}://{}", tcp.host.with_port(tcp.port))
@@ -554,7 +555,7 @@ impl Probe {
                     DnsServer::System => String::new(),
                     DnsServer::Address { host, port: Some(port) } => host.with_port(*port),
                     DnsServer::Address { host, port: None } => host.to_string(),
-                    DnsServer::Url(url) => url.to_string(),
+                    DnsServer::Url(url) => shown_url(url),
                 };
                 format!("dns://{server}/{}?type={}", dns.name, dns.record_type)
             }
@@ -563,7 +564,7 @@ impl Probe {
                 format!("{scheme}://{}/{}", grpc.host.with_port(grpc.port), grpc.service)
             }
             Self::Icmp(icmp) => format!("icmp://{}", icmp.host),
-            Self::WebSocket(websocket) => websocket.url.to_string(),
+            Self::WebSocket(websocket) => shown_url(&websocket.url),
             Self::Udp(udp) => format!("udp://{}", udp.host.with_port(udp.port)),
             Self::Heartbeat(_) => "heartbeat".to_owned(),
         }

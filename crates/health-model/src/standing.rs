@@ -60,6 +60,9 @@ pub struct Standing {
     pub consecutive_successes: u32,
     /// 429 answers in a row.
     pub backoff_attempts: u32,
+    /// Until when a target that answered 429 is left alone; kept over restarts, so that one is no way around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff_until: Option<Timestamp>,
     /// Whether this was taken over from before a restart and not probed since.
     pub restored: bool,
     /// The generation of the spec that the last outcome judged.
@@ -89,6 +92,7 @@ impl Standing {
             consecutive_failures: 0,
             consecutive_successes: 0,
             backoff_attempts: 0,
+            backoff_until: None,
             restored: false,
             observed_generation: 0,
             last_outcome: None,
@@ -126,6 +130,7 @@ impl Standing {
     ) -> Option<Transition> {
         self.last_checked = Some(now);
         self.restored = false;
+        self.backoff_until = None;
         self.observed_generation = generation;
         let transition = self.take_word(spec.failure_threshold, spec.success_threshold, &outcome, now);
         self.last_outcome = Some(outcome);
@@ -200,6 +205,7 @@ impl Standing {
         self.consecutive_failures = 0;
         self.consecutive_successes = 0;
         self.backoff_attempts = 0;
+        self.backoff_until = None;
     }
 
     /// The check is suspended: it keeps its last word; one that never ran says `Suspended`.

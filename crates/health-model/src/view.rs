@@ -146,7 +146,7 @@ pub struct CheckView {
     pub reason: Reason,
     /// The last word.
     pub response: String,
-    /// How long the last probe took.
+    /// How long the last probe took; absent where nothing was measured (a heartbeat, a pause of our own).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_time_seconds: Option<f64>,
     /// Where that time went.
@@ -221,8 +221,8 @@ impl CheckView {
             state: standing.state,
             reason: standing.reason,
             response: standing.response.clone(),
-            response_time_seconds: outcome.map(|outcome| outcome.duration.as_secs_f64()),
-            phases: outcome.map(|outcome| (&outcome.phases).into()),
+            response_time_seconds: outcome.and_then(Outcome::measured).map(|span| span.as_secs_f64()),
+            phases: outcome.filter(|outcome| outcome.measured().is_some()).map(|outcome| (&outcome.phases).into()),
             status_code: outcome.and_then(|outcome| outcome.status_code),
             remote_address: outcome.and_then(|outcome| outcome.remote_address).map(|address| address.to_string()),
             certificate: outcome.and_then(certificate_view),

@@ -248,7 +248,8 @@ pub(crate) fn reason(member: &Member, message: &Message) -> String {
 
 fn response_time(member: &Member) -> String {
     let outcome = member.snapshot.as_ref().and_then(|check| check.standing.last_outcome.as_ref());
-    outcome.map(|outcome| format!("{}ms", outcome.duration.as_millis())).unwrap_or_default()
+    let measured = outcome.and_then(|outcome| outcome.measured());
+    measured.map(|span| format!("{}ms", span.as_millis())).unwrap_or_default()
 }
 
 fn response_code(member: &Member) -> String {

@@ -132,10 +132,8 @@ where
         return Err(failure);
     }
     match answer {
-        Ok(answer) => {
-            trace.status_code = Some(0);
-            serving(answer.get_ref().status, grpc)
-        }
+        // OK is 0, which reads as if no code had come.
+        Ok(answer) => serving(answer.get_ref().status, grpc),
         Err(status) => {
             let broke = connection_broke.lock().unwrap_or_else(PoisonError::into_inner).take();
             Err(failed(&status, broke.as_ref(), grpc, trace))

@@ -125,7 +125,9 @@ impl Errand<'_> {
         if let Err(failure) = judge::head(http, status, &head.headers, &place, now) {
             let patience = EVIDENCE_PATIENCE.min(self.ask.deadline.saturating_duration_since(Instant::now()) / 2);
             let skimmed = tokio::time::timeout(patience, body::skim(&mut wire, body::EVIDENCE as u64, trace)).await;
-            seen.answer = Some((head, skimmed.ok().and_then(Result::ok).unwrap_or_default()));
+            let body = skimmed.ok().and_then(Result::ok).unwrap_or_default();
+            let failure = judge::in_hindsight(failure, status, &body, &http.tls);
+            seen.answer = Some((head, body));
             trace.leave();
             return Err(redirected_too_far(http, seen, failure));
         }

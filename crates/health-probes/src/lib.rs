@@ -122,7 +122,7 @@ async fn both<'a>(families: &[Family], ask: &impl Fn(Family) -> Ask<'a>) -> Outc
 async fn run(ask: &Ask<'_>) -> Outcome {
     let mut trace = Trace::start();
     let result = tokio::time::timeout_at(ask.deadline.into(), dispatch(ask, &mut trace)).await;
-    let result = result.unwrap_or_else(|_| Err(Failure::timeout()));
+    let result = result.unwrap_or_else(|_| Err(trace.timed_out()));
     let result = result.and_then(|response| fast_enough(ask, &trace, response));
     trace.finish(result)
 }

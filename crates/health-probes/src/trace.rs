@@ -50,6 +50,8 @@ pub struct Trace {
     phases: Phases,
     running: Option<(Phase, Instant)>,
     attempts: Vec<String>,
+    /// Somebody other than the target whose answer is waited for, and without whom the target cannot be asked.
+    pub waiting_for: Option<String>,
     /// The address that was asked last.
     pub remote: Option<SocketAddr>,
     /// The protocol's code, where it has one.
@@ -70,6 +72,7 @@ impl Trace {
             phases: Phases::default(),
             running: None,
             attempts: Vec::new(),
+            waiting_for: None,
             remote: None,
             status_code: None,
             certificate: None,
@@ -111,6 +114,17 @@ impl Trace {
     /// How long the probe has taken so far.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// What it means that the deadline has passed.
+    pub fn timed_out(&self) -> Failure {
+        match &self.waiting_for {
+            None => Failure::timeout(),
+            Some(other) => Failure::new(
+                Reason::CredentialsUnavailable,
+                format!("{other} did not answer in time: no token, so the target was not asked"),
+            ),
+        }
     }
 
     /// What an I/O error on this probe's connection means, `doing` a thing such as `sending the request`.

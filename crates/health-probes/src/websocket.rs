@@ -4,7 +4,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{SinkExt, StreamExt};
-use health_model::{BasicCredentials, Host, HttpAuth, NamedValue, Reason, WebSocketProbe};
+use health_model::{BasicCredentials, Host, HttpAuth, NamedValue, Reason, WebSocketProbe, confidential_parameters};
 use http::{HeaderName, HeaderValue, Request, header};
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -61,6 +61,7 @@ async fn opened(
 
 /// What a peer may reflect, and must not be shown.
 fn redactor(websocket: &WebSocketProbe) -> Redactor {
+    let parameters = confidential_parameters(&websocket.url);
     let pair = match &websocket.auth {
         Some(HttpAuth::Basic(own)) => format!("{}:{}", own.username.expose(), own.password.expose()),
         Some(HttpAuth::Bearer(token)) => token.expose().to_owned(),
@@ -73,7 +74,8 @@ fn redactor(websocket: &WebSocketProbe) -> Redactor {
     });
     let said = websocket.send.as_deref().into_iter().flat_map(confidential);
     let parts = pair.split_once(':').map_or([pair.as_str(), ""], |(user, password)| [user, password]);
-    Redactor::hiding(headers.chain(parts).chain([pair.as_str()]).chain(said))
+    let parameters = parameters.iter().map(String::as_str);
+    Redactor::hiding(headers.chain(parts).chain([pair.as_str()]).chain(said).chain(parameters))
 }
 
 /// The request for the upgrade; a header of the check replaces one of ours.

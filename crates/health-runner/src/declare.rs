@@ -1,10 +1,11 @@
 //! What definitions do to the registry: only what has changed is touched.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use health_model::{
     CheckDefinition, CheckId, CheckSpec, Outcome, Probe, SpecProblem, Standing, Transition, first_delay,
 };
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::{
@@ -15,6 +16,9 @@ use crate::{
     running::{Running, Write},
     timetable::after,
 };
+
+/// How much a restart may put off a missing heartbeat, whatever was known before.
+const RESTART_FORGIVES: Duration = Duration::from_secs(600);
 
 /// Whether two specs ask the same question in the same way; what is only for people or for alerts may differ.
 fn asks_the_same(one: &CheckSpec, other: &CheckSpec) -> bool {
@@ -147,6 +151,7 @@ impl Running {
     fn take_up(&mut self, slot: Slot) {
         let now = Instant::now();
         let wall = self.wall_now();
+        let max_backoff = self.settings.max_backoff;
         let Some(check) = self.registry.get_mut(slot) else { return };
         let mut transition = None;
         let mut due = None;
@@ -154,7 +159,11 @@ impl Running {
             Ok(spec) if spec.suspend => check.standing.suspend(),
             Ok(spec) => {
                 check.standing.resume();
-                due = Some(after(now, first_wait(&check.definition.meta.id, spec)));
+                let id = &check.definition.meta.id;
+                let left_alone = still_left_alone(&check.standing, wall).map(|span| span.min(max_backoff));
+                check.silent_since += left_alone.unwrap_or_default();
+                let wait = left_alone.unwrap_or_else(|| first_wait(id, spec, &check.standing, wall));
+                due = Some(after(now, wait));
             }
             Err(problem) => {
                 let generation = check.definition.meta.generation;
@@ -193,18 +202,29 @@ fn host_name(definition: &CheckDefinition) -> Option<String> {
 }
 
 /// A probe comes at once, spread; a heartbeat has its interval and grace to come in.
-fn first_wait(id: &CheckId, spec: &CheckSpec) -> std::time::Duration {
-    match &spec.probe {
-        Probe::Heartbeat(heartbeat) => spec.interval.saturating_add(heartbeat.grace),
-        _ => first_delay(id, spec.interval),
+fn first_wait(id: &CheckId, spec: &CheckSpec, standing: &Standing, wall: Timestamp) -> Duration {
+    let Probe::Heartbeat(heartbeat) = &spec.probe else { return first_delay(id, spec.interval) };
+    let allowed = spec.interval.saturating_add(heartbeat.grace);
+    let Some(last) = standing.last_checked.filter(|_| standing.restored) else { return allowed };
+    if spec.interval <= RESTART_FORGIVES {
+        return allowed;
+    }
+    // A restart is no report: the time since the last one counts, or a process that restarts each day would never miss a
+    // daily one. Of the reports since, one may have come while nobody was there to take it in; not two.
+    let silent = Duration::try_from(wall.duration_since(last)).unwrap_or_default();
+    let expected = [1, 2].map(|reports| spec.interval.saturating_mul(reports));
+    match expected.into_iter().find(|expected| silent < *expected) {
+        Some(expected) => expected.saturating_add(heartbeat.grace).saturating_sub(silent),
+        None => RESTART_FORGIVES.saturating_add(heartbeat.grace),
     }
 }
 
-fn refuse(
-    standing: &mut Standing,
-    generation: i64,
-    problem: &SpecProblem,
-    wall: jiff::Timestamp,
-) -> Option<Transition> {
+/// For how much longer a target that had answered 429 before a restart is left alone.
+fn still_left_alone(standing: &Standing, wall: Timestamp) -> Option<Duration> {
+    let until = standing.backoff_until.filter(|until| standing.restored && *until > wall)?;
+    Duration::try_from(until.duration_since(wall)).ok()
+}
+
+fn refuse(standing: &mut Standing, generation: i64, problem: &SpecProblem, wall: Timestamp) -> Option<Transition> {
     standing.refuse(generation, &Outcome::new(problem.reason, problem.message.clone()), wall)
 }

@@ -45,6 +45,8 @@ impl Running {
             self.set_aside_as_starved(slot, outcome, now);
             return;
         }
+        // What it says holds, but how long it took was our own pause.
+        let outcome = if spoiled { outcome.unmeasured() } else { outcome };
         if check.starved > PATIENCE {
             self.pulse.starving_checks -= 1;
         }
@@ -58,7 +60,7 @@ impl Running {
             "this process was paused while it asked, which says nothing about the target (it saw: {})",
             outcome.response
         );
-        self.observe(slot, Outcome { reason: Reason::ProberFault, response, ..outcome }, now);
+        self.observe(slot, Outcome { reason: Reason::ProberFault, response, ..outcome.unmeasured() }, now);
         let Some(check) = self.registry.get_mut(slot) else { return };
         check.starved = check.starved.saturating_add(1);
         let again_at_once = check.starved <= PATIENCE;
@@ -186,12 +188,15 @@ impl Running {
     /// When to ask next, if not at the check's next moment in its phase.
     fn sooner_or_later(&mut self, slot: Slot, spec: &CheckSpec, outcome: &Outcome, now: Instant) -> Option<Instant> {
         let max_backoff = self.settings.max_backoff;
+        let wall = self.wall_now();
         let check = self.registry.get_mut(slot)?;
         let (planned, _) = check.due?;
         if outcome.reason == Reason::RateLimited {
             let attempts = check.standing.backoff_attempts;
             let delay = backoff_delay(spec.interval, attempts, outcome.retry_after, max_backoff, rand::random());
             check.silent_since += delay;
+            check.standing.backoff_until =
+                jiff::SignedDuration::try_from(delay).ok().and_then(|delay| wall.checked_add(delay).ok());
             // Never sooner than its interval would have it: a short Retry-After is no invitation.
             return Some(after(now, delay)).filter(|due| *due > planned);
         }

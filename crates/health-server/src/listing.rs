@@ -232,9 +232,11 @@ impl Order {
                 Verdict::Healthy => 2,
             }),
             Sort::LastTransition => row.standing.last_transition.map(jiff::Timestamp::as_microsecond),
-            Sort::ResponseTime => {
-                row.standing.last_outcome.as_ref().and_then(|outcome| i64::try_from(outcome.duration.as_nanos()).ok())
-            }
+            Sort::ResponseTime => row
+                .standing
+                .last_outcome
+                .as_ref()
+                .and_then(|outcome| i64::try_from(outcome.measured()?.as_nanos()).ok()),
         }
     }
 

@@ -67,9 +67,21 @@ impl Peer {
         F: Fn(TlsStream<TcpStream>) -> S + Send + Sync + 'static,
         S: Future<Output = ()> + Send + 'static,
     {
+        Self::start_tls_on("127.0.0.1", config, serve).await
+    }
+
+    /// As [`Peer::start_tls`], on an address of one's own.
+    ///
+    /// # Errors
+    /// When it cannot listen there.
+    pub async fn start_tls_on<F, S>(bind: &str, config: Arc<ServerConfig>, serve: F) -> io::Result<Self>
+    where
+        F: Fn(TlsStream<TcpStream>) -> S + Send + Sync + 'static,
+        S: Future<Output = ()> + Send + 'static,
+    {
         let acceptor = TlsAcceptor::from(config);
         let serve = Arc::new(serve);
-        Self::start("127.0.0.1", move |stream| {
+        Self::start(bind, move |stream| {
             let (acceptor, serve) = (acceptor.clone(), Arc::clone(&serve));
             async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
@@ -85,8 +97,16 @@ impl Peer {
     /// # Errors
     /// When it cannot listen.
     pub async fn answering(answer: impl Into<Vec<u8>>) -> io::Result<Self> {
+        Self::answering_on("127.0.0.1", answer).await
+    }
+
+    /// As [`Peer::answering`], on an address of one's own.
+    ///
+    /// # Errors
+    /// When it cannot listen there.
+    pub async fn answering_on(bind: &str, answer: impl Into<Vec<u8>>) -> io::Result<Self> {
         let answer: Arc<[u8]> = answer.into().into();
-        Self::start("127.0.0.1", move |mut stream| {
+        Self::start(bind, move |mut stream| {
             let answer = Arc::clone(&answer);
             async move {
                 read_head(&mut stream).await;

@@ -141,6 +141,7 @@ impl HealthCheckStatus {
             consecutive_failures: self.consecutive_failures.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
             consecutive_successes: 0,
             backoff_attempts: 0,
+            backoff_until: None,
             restored: true,
             observed_generation: self.observed_generation.unwrap_or(0),
             last_outcome: None,

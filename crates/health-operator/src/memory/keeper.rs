@@ -12,6 +12,7 @@ use std::{
 
 use health_model::{CheckId, Probe, Reason, Verdict};
 use health_runner::{Board, Change, Row};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{StateDir, standings};
@@ -32,11 +33,14 @@ pub(crate) struct KeeperReport {
     pub(crate) trouble: Option<String>,
 }
 
+/// What is worth a write of its own when it changes.
+type Word = (Verdict, Reason, Option<Timestamp>);
+
 /// Writes down how checks stand.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     directory: Arc<StateDir>,
-    words: HashMap<CheckId, (Verdict, Reason)>,
+    words: HashMap<CheckId, Word>,
     urgent: bool,
     dirty: bool,
     last: Instant,
@@ -62,7 +66,7 @@ impl Keeper {
             self.urgent = true;
             return;
         };
-        let word = (row.standing.verdict, row.standing.reason);
+        let word = (row.standing.verdict, row.standing.reason, row.standing.backoff_until);
         let before = self.words.insert(change.id.clone(), word);
         // A heartbeat comes once: its time is all we have to go by after a restart.
         self.urgent |= before != Some(word) || is_heartbeat(row);

@@ -19,6 +19,7 @@ const METADATA: &[(IpAddr, &str)] = &[
     (IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)), "AWS ECS"),
     (IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)), "AWS EKS"),
     (IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), "Alibaba"),
+    (IpAddr::V4(Ipv4Addr::new(169, 254, 0, 23)), "Tencent"),
     (IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)), "Azure"),
     (IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)), "Oracle"),
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254)), "AWS"),
@@ -26,6 +27,15 @@ const METADATA: &[(IpAddr, &str)] = &[
     (IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x254)), "Google"),
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)), "Oracle"),
     (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe)), "OpenStack"),
+];
+
+/// The names of such places. Who resolves a name here is judged by the address; these are for names that a proxy resolves.
+const METADATA_NAMES: &[(&str, &str)] = &[
+    ("metadata.google.internal", "Google"),
+    ("metadata.goog", "Google"),
+    ("instance-data", "AWS"),
+    ("instance-data.ec2.internal", "AWS"),
+    ("metadata.tencentyun.com", "Tencent"),
 ];
 
 /// A rule of `--allow-targets` or `--deny-targets` was not understood.
@@ -132,18 +142,31 @@ impl AddressPolicy {
         }
     }
 
-    /// Judges a name that somebody else (a proxy) resolves: only what the name itself allows is allowed.
+    /// Judges a name that somebody else (a proxy) resolves: only what the name itself allows is allowed. The names of
+    /// cloud metadata services are denied unless an allow rule names exactly that one.
     ///
     /// # Errors
     /// [`Reason::AddressForbidden`].
     pub fn check_unresolved(&self, host: &Host) -> Result<(), Failure> {
         self.check_host(host)?;
+        if let Some((name, cloud)) = self.denied_metadata_name(host) {
+            return Err(forbidden(format_args!(
+                "{host} is denied by the built-in rule {name} (cloud metadata: {cloud})"
+            )));
+        }
         match host {
             Host::Name(name) if !self.allow.is_empty() && !self.allow.iter().any(|rule| rule.matches_host(name)) => {
                 Err(forbidden(format_args!("{name} is in none of the allowed targets (--allow-targets)")))
             }
             Host::Name(_) | Host::Address(_) => Ok(()),
         }
+    }
+
+    fn denied_metadata_name(&self, host: &Host) -> Option<(&'static str, &'static str)> {
+        let Host::Name(name) = host else { return None };
+        let name = normalised(name);
+        let found = METADATA_NAMES.iter().find(|(known, _)| *known == name).copied();
+        found.filter(|_| !self.allow.iter().any(|rule| rule.matcher == Matcher::Host(name.clone())))
     }
 }
 
@@ -334,6 +357,17 @@ mod tests {
         judge(&["169.254.169.254"], &[], "m", "169.254.169.254").unwrap();
         judge(&["169.254.169.254/32"], &[], "m", "::ffff:169.254.169.254").unwrap();
         judge(&["169.254.169.254"], &["169.254.0.0/16"], "m", "169.254.169.254").unwrap_err();
+    }
+
+    #[rstest]
+    #[case("metadata.google.internal")]
+    #[case("Metadata.Google.Internal.")]
+    #[case("instance-data.ec2.internal")]
+    fn metadata_is_denied_by_name_where_a_proxy_resolves_it(#[case] name: &str) {
+        let judge = |allow: &[&str]| AddressPolicy::new(allow, &[]).unwrap().check_unresolved(&Host::parse(name));
+        assert!(judge(&[]).unwrap_err().message.contains("built-in rule"));
+        assert!(judge(&["*"]).unwrap_err().message.contains("built-in rule"));
+        judge(&[name]).unwrap();
     }
 
     #[rstest]

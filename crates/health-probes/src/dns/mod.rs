@@ -73,7 +73,8 @@ pub(crate) async fn probe(ask: &Ask<'_>, dns: &DnsProbe, trace: &mut Trace) -> R
     let Some((answer, server, question)) = told else {
         return Err(Failure::configuration("name: is empty"));
     };
-    trace.status_code = Some(answer.rcode);
+    // NOERROR is 0, which reads as if no code had come.
+    trace.status_code = Some(answer.rcode).filter(|rcode| *rcode != 0);
     verdict::judge(dns, &question, &answer, server)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, time::Duration};
 
-use health_model::{HeaderRule, HttpProbe, JsonExpectation, JsonRule, Reason, Search, SearchMatcher};
+use health_model::{HeaderRule, HttpProbe, JsonExpectation, JsonRule, Reason, Search, SearchMatcher, TlsOptions};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -75,6 +75,18 @@ fn remedy(status: StatusCode, http: &HttpProbe) -> &'static str {
     }
 }
 
+/// What the body says about a status that was not expected: nginx asks for a client certificate by a page, not in TLS.
+pub(super) fn in_hindsight(failure: Failure, status: StatusCode, body: &Body, tls: &TlsOptions) -> Failure {
+    if status != StatusCode::BAD_REQUEST || memchr::memmem::find(&body.bytes, b"SSL certificate").is_none() {
+        return failure;
+    }
+    let remedy = match tls.client_certificate {
+        None => ": it wants a client certificate (tls.clientCertificate)",
+        Some(_) => ": it refuses our client certificate (tls.clientCertificate)",
+    };
+    Failure { message: format!("{}{remedy}", failure.message), ..failure }
+}
+
 fn header(name: &str, rule: &HeaderRule, values: &[String]) -> Result<(), String> {
     let came = || match values {
         [] => "it is missing".to_owned(),
@@ -124,16 +136,8 @@ pub(super) fn body(http: &HttpProbe, status: StatusCode, body: &Body, place: &dy
 
 fn found(search: &Search, bytes: &[u8]) -> bool {
     match &search.matcher {
-        SearchMatcher::Text(text) => contains(bytes, text.as_bytes()),
+        SearchMatcher::Text(text) => memchr::memmem::find(bytes, text.as_bytes()).is_some(),
         SearchMatcher::Expression(pattern) => pattern.is_match(bytes),
-    }
-}
-
-/// Whether the needle is somewhere in the bytes, which need not be text.
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    match (std::str::from_utf8(bytes), std::str::from_utf8(needle)) {
-        (Ok(text), Ok(needle)) => text.contains(needle),
-        _ => needle.is_empty() || bytes.windows(needle.len()).any(|window| window == needle),
     }
 }
 

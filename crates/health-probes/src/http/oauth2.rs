@@ -31,6 +31,8 @@ const LARGEST_ANSWER: u64 = 256 << 10;
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(300);
 /// How long before its end a token is no longer used.
 const MARGIN: Duration = Duration::from_secs(10);
+/// No token is used for longer than this, whatever its server says.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -71,6 +73,19 @@ impl Tokens {
         refused: Option<&Sensitive>,
         trace: &mut Trace,
     ) -> Result<Sensitive, Failure> {
+        // Should the deadline pass within, it is the token server that kept silent.
+        trace.waiting_for = Some(client.name());
+        let token = self.had(client, refused, trace).await;
+        trace.waiting_for = None;
+        token
+    }
+
+    async fn had(
+        &self,
+        client: &Client<'_>,
+        refused: Option<&Sensitive>,
+        trace: &mut Trace,
+    ) -> Result<Sensitive, Failure> {
         let slot = self.slot(Key::of(client.oauth));
         let mut slot = slot.lock().await;
         match &*slot {
@@ -101,12 +116,11 @@ pub(super) struct Client<'a> {
 
 impl Client<'_> {
     async fn fetch(&self, trace: &mut Trace) -> Result<(Sensitive, Duration), Failure> {
-        let place = self.oauth.token_url.host_str().unwrap_or_default();
-        self.answered(trace).await.map_err(|failure| match failure.reason {
-            // Every deadline says exactly the same.
-            Reason::Timeout => failure,
-            _ => Failure { message: format!("oauth2: the token server {place}: {}", failure.message), ..failure },
-        })
+        self.answered(trace).await.map_err(|failure| unavailable(&self.name(), failure))
+    }
+
+    fn name(&self) -> String {
+        format!("oauth2: the token server {}", self.oauth.token_url.host_str().unwrap_or_default())
     }
 
     async fn answered(&self, trace: &mut Trace) -> Result<(Sensitive, Duration), Failure> {
@@ -137,6 +151,16 @@ impl Client<'_> {
         };
         let body = body::read(answer.body, &answer.head.headers, LARGEST_ANSWER, trace).await?;
         Ok((answer.head.status, body.bytes))
+    }
+}
+
+/// A token that cannot be had says nothing about the target, which was not asked. What only the manifest can mend, and what
+/// is our own fault, keeps its reason.
+fn unavailable(server: &str, failure: Failure) -> Failure {
+    let message = format!("{server}: {}", failure.message);
+    match failure.reason {
+        Reason::InvalidConfiguration | Reason::AddressForbidden | Reason::ProberFault => Failure { message, ..failure },
+        _ => Failure::new(Reason::CredentialsUnavailable, format!("{message}: no token, so the target was not asked")),
     }
 }
 
@@ -181,7 +205,9 @@ fn read(status: StatusCode, answer: &[u8]) -> Result<(Sensitive, Duration), Fail
         let word = json["error"].as_str().and_then(|word| known.into_iter().find(|known| *known == word));
         let line = status_line(status);
         let word = word.map(|word| format!(" ({word})")).unwrap_or_default();
-        return Err(if status.is_client_error() {
+        // 408 and 429 pass by themselves; every other 4xx needs a hand.
+        let passes = matches!(status.as_u16(), 408 | 429);
+        return Err(if status.is_client_error() && !passes {
             Failure::configuration(format!("{line}{word}: it refuses clientId, clientSecret or scopes"))
         } else {
             Failure::new(Reason::UnexpectedStatus, format!("{line}: it gives no token"))
@@ -190,6 +216,6 @@ fn read(status: StatusCode, answer: &[u8]) -> Result<(Sensitive, Duration), Fail
     let token = json["access_token"].as_str().filter(|token| !token.is_empty());
     let token = token.ok_or_else(|| Failure::protocol("its answer holds no access_token"))?;
     let seconds = json["expires_in"].as_u64().or_else(|| json["expires_in"].as_str()?.parse().ok());
-    let lifetime = seconds.map_or(UNKNOWN_LIFETIME, Duration::from_secs);
+    let lifetime = seconds.map_or(UNKNOWN_LIFETIME, Duration::from_secs).min(LONGEST_LIFETIME);
     Ok((Sensitive::new(token), lifetime))
 }

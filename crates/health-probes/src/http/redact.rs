@@ -1,7 +1,7 @@
 //! Keeps what we sent in confidence out of what we show: a server may reflect our own credentials at us.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use health_model::{BasicCredentials, HttpAuth, HttpProbe};
+use health_model::{BasicCredentials, HttpAuth, HttpProbe, confidential_parameters};
 use http::HeaderMap;
 
 use crate::{failure::Failure, trace::Trace};
@@ -72,6 +72,9 @@ impl Redactor {
         }
         if let Some(body) = &http.body {
             redactor.add(body.expose());
+        }
+        for value in confidential_parameters(&http.url) {
+            redactor.add(&value);
         }
         if let Some(token) = token {
             redactor.add(token);

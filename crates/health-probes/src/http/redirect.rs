@@ -184,7 +184,7 @@ impl Cookie {
             path: default_path(url.path()).to_owned(),
             secure: false,
         };
-        let mut expired = false;
+        let (mut lifetime, mut past) = (None, false);
         for attribute in parts {
             let (key, value) = attribute.split_once('=').unwrap_or((attribute, ""));
             match key.trim().to_ascii_lowercase().as_str() {
@@ -198,10 +198,16 @@ impl Cookie {
                 }
                 "path" if value.trim().starts_with('/') => cookie.path = value.trim().to_owned(),
                 "secure" => cookie.secure = true,
-                "max-age" => expired = value.trim().parse::<i64>().is_ok_and(|seconds| seconds <= 0),
+                "max-age" => lifetime = value.trim().parse::<i64>().ok(),
+                "expires" => {
+                    let now = std::time::SystemTime::now();
+                    past = httpdate::parse_http_date(value.trim()).is_ok_and(|expires| expires <= now);
+                }
                 _ => {}
             }
         }
+        // Max-Age wins over Expires (RFC 6265 section 5.3).
+        let expired = lifetime.map_or(past, |seconds: i64| seconds <= 0);
         (!cookie.name.is_empty()).then_some((cookie, expired))
     }
 

@@ -26,7 +26,11 @@ fn answer(status: &str, body: &str) -> String {
 
 /// Lets in who shows exactly this `Authorization`.
 async fn guarded(authorization: &'static str) -> Peer {
-    Peer::start("127.0.0.1", move |mut stream| async move {
+    guarded_on("127.0.0.1", authorization).await
+}
+
+async fn guarded_on(bind: &str, authorization: &'static str) -> Peer {
+    Peer::start(bind, move |mut stream| async move {
         let request = read_head(&mut stream).await;
         let good = request.lines().any(|line| line == format!("authorization: {authorization}"));
         let status = if good { "200 OK" } else { "401 Unauthorized" };
@@ -46,8 +50,13 @@ fn pair(username: &str, password: &str) -> BasicCredentials {
 #[case::bearer("Bearer right", HttpAuth::Bearer("right".into()), true)]
 #[case::wrong_token("Bearer right", HttpAuth::Bearer("wrong".into()), false)]
 #[tokio::test]
-async fn credentials_decide(#[case] wanted: &'static str, #[case] auth: HttpAuth, #[case] let_in: bool) {
-    let peer = guarded(wanted).await;
+async fn credentials_decide(
+    #[case] wanted: &'static str,
+    #[case] auth: HttpAuth,
+    #[case] let_in: bool,
+    #[values("127.0.0.1", "::1")] bind: &str,
+) {
+    let peer = guarded_on(bind, wanted).await;
     let outcome = ask(http_spec(HttpProbe { auth: Some(auth), ..get(&format!("http://{}/", peer.address)) })).await;
     assert_eq!(outcome.reason == Reason::Succeeded, let_in, "{}", outcome.response);
     if !let_in {
@@ -157,15 +166,58 @@ async fn a_token_server_that_refuses_our_credentials_is_named_and_the_target_not
     assert_eq!(target.accepted(), 0);
 }
 
+/// A token server that does this instead of giving a token.
+async fn token_server(answer: &'static str) -> Peer {
+    Peer::start("127.0.0.1", move |mut stream| async move {
+        read_head(&mut stream).await;
+        if answer == "silence" {
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        }
+        let _ = stream.write_all(answer.as_bytes()).await;
+    })
+    .await
+    .unwrap()
+}
+
+#[rstest]
+#[case::gone("")]
+#[case::broken("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")]
+#[case::limited("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n")]
+#[case::no_token("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")]
+#[case::no_http("SSH-2.0-OpenSSH_9.2\r\n")]
+#[case::silent("silence")]
 #[tokio::test]
-async fn a_token_server_that_is_away_is_named() {
+async fn a_token_that_cannot_be_had_says_nothing_about_the_target(#[case] answer: &'static str) {
+    let tokens = TokenServer { peer: token_server(answer).await, given: Arc::default() };
+    let target = guarded("Bearer token-1").await;
+    let probe = tokens.probe(&target, "s3cret");
+    let outcome = ask_with(&probes(), http_spec(probe), std::time::Duration::from_secs(1)).await;
+    assert_eq!(outcome.reason, Reason::CredentialsUnavailable, "{}", outcome.response);
+    assert!(outcome.response.starts_with("oauth2: the token server 127.0.0.1"), "{}", outcome.response);
+    assert!(outcome.response.ends_with("no token, so the target was not asked"), "{}", outcome.response);
+    assert_eq!(target.accepted(), 0);
+}
+
+#[tokio::test]
+async fn a_token_server_where_nobody_listens_says_nothing_about_the_target() {
     let tokens = TokenServer::new(true, 3600).await;
     let target = guarded("Bearer token-1").await;
     let probe = tokens.probe(&target, "s3cret");
     drop(tokens);
     let outcome = with(&probes(), &probe).await;
-    assert!(matches!(outcome.reason, Reason::ConnectionRefused | Reason::ConnectionReset), "{}", outcome.response);
-    assert!(outcome.response.starts_with("oauth2: the token server 127.0.0.1"), "{}", outcome.response);
+    assert_eq!(outcome.reason, Reason::CredentialsUnavailable, "{}", outcome.response);
+    assert_eq!(target.accepted(), 0);
+}
+
+#[tokio::test]
+async fn a_token_that_claims_to_live_for_ever_is_believed_for_a_day() {
+    let tokens = TokenServer::new(true, u64::MAX).await;
+    let target = guarded("Bearer token-1").await;
+    let (probes, probe) = (probes(), tokens.probe(&target, "s3cret"));
+    for _ in 0..2 {
+        assert_eq!(with(&probes, &probe).await.reason, Reason::Succeeded);
+    }
+    assert_eq!(tokens.given(), 1);
 }
 
 /// A proxy that lets in `proxy:pr0xy` only: it tunnels, and passes plain requests on.
@@ -245,12 +297,27 @@ async fn tls_goes_through_a_tunnel_to_the_targets_own_certificate() {
 #[case::plain("http://127.0.0.9/")]
 #[case::tunnelled("https://127.0.0.9/")]
 #[case::by_name("http://denied.internal/")]
+#[case::metadata_by_name("http://metadata.google.internal/computeMetadata/v1/")]
+#[case::metadata_tunnelled("https://metadata.google.internal./")]
+#[case::metadata_by_address("http://169.254.169.254/")]
+#[case::metadata_in_decimal("http://2852039166/")]
 #[tokio::test]
 async fn a_proxy_is_no_way_around_the_address_policy(#[case] url: &str) {
     let proxy = proxy().await;
     let address_policy = AddressPolicy::new(&[], &["127.0.0.9", "*.internal"]).unwrap();
     let probes = Probes::new(ProbesSettings { address_policy, ..ProbesSettings::default() }).unwrap();
     let outcome = with(&probes, &through(&proxy, "pr0xy", get(url))).await;
+    assert_eq!(outcome.reason, Reason::AddressForbidden, "{}", outcome.response);
+    assert_eq!(proxy.accepted(), 0);
+}
+
+#[rstest]
+#[case::by_name("http://metadata.google.internal/")]
+#[case::by_address("http://[fd00:ec2::254]/")]
+#[tokio::test]
+async fn a_proxy_is_no_way_to_metadata_without_any_rule(#[case] url: &str) {
+    let proxy = proxy().await;
+    let outcome = with(&probes(), &through(&proxy, "pr0xy", get(url))).await;
     assert_eq!(outcome.reason, Reason::AddressForbidden, "{}", outcome.response);
     assert_eq!(proxy.accepted(), 0);
 }

@@ -10,12 +10,16 @@ use health_testkit::{
 use rstest::rstest;
 use tokio::io::AsyncWriteExt;
 
-use crate::ask::{ask, tcp, tcp_spec};
+use crate::ask::{FAMILIES, ask, tcp, tcp_spec, the_same};
 
-const NAMES: &[&str] = &["127.0.0.1", "localhost"];
+const NAMES: &[&str] = &["localhost", "127.0.0.1", "::1"];
 
 async fn server(issued: &Issued) -> Peer {
-    Peer::start_tls(issued.server(&[], None).unwrap(), |mut stream| async move {
+    server_on("127.0.0.1", issued).await
+}
+
+async fn server_on(bind: &str, issued: &Issued) -> Peer {
+    Peer::start_tls_on(bind, issued.server(&[], None).unwrap(), |mut stream| async move {
         let _ = stream.write_all(b"hello\n").await;
         let _ = stream.shutdown().await;
     })
@@ -29,12 +33,17 @@ fn trusting(ca_pem: &str) -> TlsOptions {
 
 fn probe(peer: &Peer, tls: TlsOptions) -> TcpProbe {
     let dialogue = vec![DialogueStep { send: None, expect: Some(Pattern::multi_line("^hello$").unwrap()) }];
-    TcpProbe { tls, dialogue, ..tcp("127.0.0.1", peer.address.port()) }
+    TcpProbe { tls, dialogue, ..tcp(&peer.address.ip().to_string(), peer.address.port()) }
 }
 
+/// What is said of a certificate, in both families.
 async fn judged(issued: &Issued, tls: TlsOptions) -> Outcome {
-    let peer = server(issued).await;
-    ask(tcp_spec(probe(&peer, tls))).await
+    let mut outcomes = Vec::new();
+    for bind in FAMILIES {
+        let peer = server_on(bind, issued).await;
+        outcomes.push((peer.address, ask(tcp_spec(probe(&peer, tls.clone()))).await));
+    }
+    the_same(outcomes)
 }
 
 #[tokio::test]
@@ -54,7 +63,7 @@ async fn a_certificate_of_a_trusted_authority_is_good() {
 #[case::expired(Validity::Past, NAMES, Reason::CertificateExpired, "expired")]
 #[case::expired_and_foreign(Validity::Past, &["other.example"], Reason::CertificateExpired, "expired")]
 #[case::early(Validity::Future, NAMES, Reason::CertificateNotYetValid, "becomes valid only in")]
-#[case::foreign(Validity::Now, &["other.example"], Reason::CertificateNameMismatch, "is for other.example, expected 127.0.0.1")]
+#[case::foreign(Validity::Now, &["other.example"], Reason::CertificateNameMismatch, "is for other.example, expected HOST")]
 #[case::nameless(Validity::Now, &[], Reason::CertificateNameMismatch, "no subjectAltName")]
 #[tokio::test]
 async fn a_bad_certificate_is_named_and_its_facts_are_known(

@@ -18,9 +18,13 @@ struct Site {
 
 impl Site {
     async fn new(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self::on("127.0.0.1", answer).await
+    }
+
+    async fn on(bind: &str, answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (log, answer) = (Arc::clone(&asked), Arc::new(answer));
-        let peer = Peer::start("127.0.0.1", move |mut stream| {
+        let peer = Peer::start(bind, move |mut stream| {
             let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
             async move {
                 let request = read_head(&mut stream).await;
@@ -54,8 +58,12 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 #[case::limit_of_none(0, 1)]
 #[case::limit_of_two(2, 3)]
 #[tokio::test]
-async fn a_loop_ends_at_the_limit(#[case] limit: u32, #[case] requests: usize) {
-    let site = Site::new(|_| to("302 Found", "/again", "")).await;
+async fn a_loop_ends_at_the_limit(
+    #[case] limit: u32,
+    #[case] requests: usize,
+    #[values("127.0.0.1", "::1")] bind: &str,
+) {
+    let site = Site::on(bind, |_| to("302 Found", "/again", "")).await;
     let probe = HttpProbe { max_redirects: limit, ..get(&site.url("/")) };
     let outcome = ask(http_spec(probe)).await;
     assert_eq!(outcome.reason, Reason::TooManyRedirects, "{}", outcome.response);
@@ -78,8 +86,9 @@ async fn the_method_of_the_next_hop_follows_the_status(
     #[case] status: &'static str,
     #[case] method: &str,
     #[case] next: &str,
+    #[values("127.0.0.1", "::1")] bind: &str,
 ) {
-    let site = Site::new(move |path| if path == "/" { to(status, "/next", "") } else { OK.to_owned() }).await;
+    let site = Site::on(bind, move |path| if path == "/" { to(status, "/next", "") } else { OK.to_owned() }).await;
     let body = (method == "POST").then(|| "x=1".into());
     let probe = HttpProbe { method: method.to_owned(), body, ..get(&site.url("/")) };
     let outcome = ask(http_spec(probe)).await;
@@ -96,8 +105,13 @@ async fn the_method_of_the_next_hop_follows_the_status(
 #[case::query("?e=1", "/a/b?e=1")]
 #[case::fragment("/f#part", "/f")]
 #[tokio::test]
-async fn a_relative_location_is_resolved(#[case] location: &'static str, #[case] path: &str) {
-    let site = Site::new(move |path| if path == "/a/b" { to("302 Found", location, "") } else { OK.to_owned() }).await;
+async fn a_relative_location_is_resolved(
+    #[case] location: &'static str,
+    #[case] path: &str,
+    #[values("127.0.0.1", "::1")] bind: &str,
+) {
+    let answer = move |path: &str| if path == "/a/b" { to("302 Found", location, "") } else { OK.to_owned() };
+    let site = Site::on(bind, answer).await;
     let outcome = ask(http_spec(get(&site.url("/a/b")))).await;
     assert_eq!(outcome.reason, Reason::Succeeded, "{}", outcome.response);
     assert!(site.asked()[1].starts_with(&format!("GET {path} ")), "{:?}", site.asked());
@@ -126,11 +140,14 @@ async fn another_scheme_is_not_followed(#[case] location: &'static str) {
     assert!(outcome.response.contains("only http and https"), "{}", outcome.response);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_cookie_set_on_one_hop_is_sent_on_the_next_and_only_where_it_belongs() {
-    let other = Site::new(|_| OK.to_owned()).await;
+async fn a_cookie_set_on_one_hop_is_sent_on_the_next_and_only_where_it_belongs(
+    #[values("127.0.0.1", "::1")] bind: &str,
+) {
+    let other = Site::on(bind, |_| OK.to_owned()).await;
     let away = other.url("/");
-    let site = Site::new(move |path| match path {
+    let site = Site::on(bind, move |path| match path {
         "/" => to(
             "302 Found",
             "/in",
@@ -160,12 +177,13 @@ fn confidential(url: &str) -> HttpProbe {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn credentials_go_to_the_checks_own_origin_and_to_no_other() {
-    let other = Site::new(|_| OK.to_owned()).await;
+async fn credentials_go_to_the_checks_own_origin_and_to_no_other(#[values("127.0.0.1", "::1")] bind: &str) {
+    let other = Site::on(bind, |_| OK.to_owned()).await;
     let away = other.url("/away");
     let site =
-        Site::new(move |path| if path == "/" { to("302 Found", "/same", "") } else { to("302 Found", &away, "") })
+        Site::on(bind, move |path| if path == "/" { to("302 Found", "/same", "") } else { to("302 Found", &away, "") })
             .await;
     let outcome = ask(http_spec(confidential(&site.url("/")))).await;
     assert_eq!(outcome.reason, Reason::Succeeded, "{}", outcome.response);
@@ -212,4 +230,73 @@ async fn every_hop_passes_the_address_policy(#[case] location: &'static str, #[c
     assert_eq!(outcome.reason, Reason::AddressForbidden, "{}", outcome.response);
     assert!(outcome.response.contains(rule), "{}", outcome.response);
     assert!(outcome.evidence.unwrap().attempts[0].starts_with("302 Found from 127.0.0.1:"));
+}
+
+#[rstest]
+#[case::max_age("Max-Age=0", false)]
+#[case::expires("Expires=Thu, 01 Jan 1970 00:00:00 GMT", false)]
+#[case::max_age_wins("Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=60", true)]
+#[case::not_yet("Expires=Fri, 01 Jan 2100 00:00:00 GMT", true)]
+#[case::unreadable("Expires=soon; Max-Age=never", true)]
+#[case::only_inside_tls("Secure", false)]
+#[case::somebody_elses("Domain=example.org", false)]
+#[case::of_a_whole_top_level("Domain=org", false)]
+#[case::below_a_path("Path=/n", false)]
+#[case::of_the_path("Path=/next", true)]
+#[tokio::test]
+async fn a_cookie_goes_no_further_than_it_says(#[case] attributes: &'static str, #[case] sent: bool) {
+    let site = Site::new(move |path| match path {
+        "/" => to("302 Found", "/next", &format!("Set-Cookie: a=1; {attributes}\r\n")),
+        _ => OK.to_owned(),
+    })
+    .await;
+    let outcome = ask(http_spec(get(&site.url("/")))).await;
+    assert_eq!(outcome.reason, Reason::Succeeded, "{}", outcome.response);
+    assert_eq!(site.asked()[1].contains("cookie: a=1"), sent, "{:?}", site.asked());
+}
+
+#[rstest]
+#[case::another_port(false)]
+#[case::another_host(true)]
+#[tokio::test]
+async fn another_host_or_port_is_another_origin(#[case] by_name: bool) {
+    let other = Site::new(|_| OK.to_owned()).await;
+    let mut away = other.url("/");
+    if by_name {
+        away = away.replace("127.0.0.1", "localhost");
+    }
+    let site = Site::new(move |_| to("302 Found", &away, "")).await;
+    assert_eq!(ask(http_spec(confidential(&site.url("/")))).await.reason, Reason::Succeeded);
+    let asked = &other.asked()[0];
+    assert!(!asked.contains("4711"), "{asked}");
+}
+
+#[rstest]
+#[case("http://0.0.0.0:{port}/")]
+#[case("http://[::]:{port}/")]
+#[case("http://[::ffff:127.0.0.1]:{port}/")]
+#[case("http://2130706433:{port}/")]
+#[case("http://0x7f.1:{port}/")]
+#[case("http://0177.0.0.1:{port}/")]
+#[case("http://localhost:{port}/")]
+#[case("http://LOCALHOST.:{port}/")]
+#[case("http://web.localhost:{port}/")]
+#[tokio::test]
+async fn this_host_is_forbidden_by_whatever_name(
+    #[case] spelling: &str,
+    #[values("localhost", "127.0.0.1 ::1", "127.0.0.1 ::1 after a redirect")] rules: &str,
+) {
+    let redirected = rules.ends_with("redirect");
+    let denied: Vec<&str> = rules.trim_end_matches(" after a redirect").split(' ').collect();
+    let target = Site::new(|_| OK.to_owned()).await;
+    let url = spelling.replace("{port}", &target.peer.address.port().to_string());
+    let hop = url.clone();
+    // What redirects is on another address of this host, which the rules let through.
+    let site = Site::on("127.0.0.2", move |_| to("302 Found", &hop, "")).await;
+    let address_policy = AddressPolicy::new(&[], &denied).unwrap();
+    let probes = Probes::new(ProbesSettings { address_policy, ..ProbesSettings::default() }).unwrap();
+    let first = if redirected { site.url("/") } else { url };
+    let outcome = ask_with(&probes, http_spec(get(&first)), std::time::Duration::from_secs(20)).await;
+    assert_eq!(outcome.reason, Reason::AddressForbidden, "{}", outcome.response);
+    assert_eq!((site.asked().len(), target.asked().len()), (usize::from(redirected), 0));
 }

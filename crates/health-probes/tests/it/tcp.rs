@@ -1,9 +1,10 @@
 //! `tcp`: connections, refusals, dialogues, both families.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use health_model::{DialogueStep, IpFamily, Pattern, Reason, State};
 use health_testkit::peer::Peer;
+use rstest::rstest;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -11,8 +12,8 @@ use tokio::{
 
 use crate::ask::{ask, ask_within, tcp, tcp_spec};
 
-async fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+async fn closed_port(bind: &str) -> u16 {
+    TcpListener::bind((bind, 0)).await.unwrap().local_addr().unwrap().port()
 }
 
 fn step(send: Option<&str>, expect: Option<&str>) -> DialogueStep {
@@ -23,8 +24,8 @@ fn step(send: Option<&str>, expect: Option<&str>) -> DialogueStep {
 }
 
 /// Greets, then answers each line by its echo in upper case.
-async fn echo_server() -> Peer {
-    Peer::start("127.0.0.1", |mut stream| async move {
+async fn echo_server(bind: &str) -> Peer {
+    Peer::start(bind, |mut stream| async move {
         let _ = stream.write_all(b"220 ready\r\n").await;
         let mut buffer = [0; 256];
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {
@@ -46,39 +47,47 @@ async fn an_accepted_connection_says_so_in_the_published_words() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_refused_connection_names_the_address() {
-    let port = closed_port().await;
-    let outcome = ask(tcp_spec(tcp("127.0.0.1", port))).await;
+async fn a_refused_connection_names_the_address(#[values("127.0.0.1", "::1")] bind: &str) {
+    let port = closed_port(bind).await;
+    let outcome = ask(tcp_spec(tcp(bind, port))).await;
     assert_eq!(outcome.reason, Reason::ConnectionRefused);
     assert_eq!(outcome.reason.state(), State::Errored);
-    assert!(outcome.response.contains(&format!("127.0.0.1:{port}")), "{}", outcome.response);
+    assert!(
+        outcome.response.contains(&SocketAddr::new(bind.parse().unwrap(), port).to_string()),
+        "{}",
+        outcome.response
+    );
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_refusal_that_is_expected_is_healthy_and_an_acceptance_then_is_not() {
-    let refused = health_model::TcpProbe { expect_refused: true, ..tcp("127.0.0.1", closed_port().await) };
+async fn a_refusal_that_is_expected_is_healthy_and_an_acceptance_then_is_not(#[values("127.0.0.1", "::1")] bind: &str) {
+    let refused = health_model::TcpProbe { expect_refused: true, ..tcp(bind, closed_port(bind).await) };
     assert_eq!(ask(tcp_spec(refused)).await.reason, Reason::Succeeded);
-    let peer = Peer::start("127.0.0.1", |_| async {}).await.unwrap();
-    let accepted = health_model::TcpProbe { expect_refused: true, ..tcp("127.0.0.1", peer.address.port()) };
+    let peer = Peer::start(bind, |_| async {}).await.unwrap();
+    let accepted = health_model::TcpProbe { expect_refused: true, ..tcp(bind, peer.address.port()) };
     assert_eq!(ask(tcp_spec(accepted)).await.reason, Reason::UnexpectedAnswer);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_dialogue_sends_and_expects_in_turn() {
-    let peer = echo_server().await;
+async fn a_dialogue_sends_and_expects_in_turn(#[values("127.0.0.1", "::1")] bind: &str) {
+    let peer = echo_server(bind).await;
     let dialogue =
         vec![step(None, Some("^220")), step(Some("hello\r\n"), Some("^HELLO\r$")), step(Some("bye"), Some("BYE"))];
-    let probe = health_model::TcpProbe { dialogue, ..tcp("127.0.0.1", peer.address.port()) };
+    let probe = health_model::TcpProbe { dialogue, ..tcp(bind, peer.address.port()) };
     let outcome = ask(tcp_spec(probe)).await;
     assert_eq!((outcome.reason, outcome.response.as_str()), (Reason::Succeeded, "Connection Successful"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_was_matched_before_is_not_matched_again() {
-    let peer = echo_server().await;
+async fn what_was_matched_before_is_not_matched_again(#[values("127.0.0.1", "::1")] bind: &str) {
+    let peer = echo_server(bind).await;
     let dialogue = vec![step(None, Some("220 ready")), step(Some("x"), Some("ready"))];
-    let probe = health_model::TcpProbe { dialogue, ..tcp("127.0.0.1", peer.address.port()) };
+    let probe = health_model::TcpProbe { dialogue, ..tcp(bind, peer.address.port()) };
     let outcome = ask_within(tcp_spec(probe), Duration::from_millis(300)).await;
     assert_eq!((outcome.reason, outcome.response.as_str()), (Reason::Timeout, "Timeout"));
     let evidence = outcome.evidence.unwrap();
@@ -86,28 +95,27 @@ async fn what_was_matched_before_is_not_matched_again() {
     assert!(evidence.attempts[0].contains("waiting for the answer"), "{:?}", evidence.attempts);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_connection_that_ends_without_a_match_says_what_came() {
-    let peer = Peer::start("127.0.0.1", |mut stream| async move {
+async fn a_connection_that_ends_without_a_match_says_what_came(#[values("127.0.0.1", "::1")] bind: &str) {
+    let peer = Peer::start(bind, |mut stream| async move {
         let _ = stream.write_all(b"554 go away\r\n").await;
     })
     .await
     .unwrap();
-    let probe =
-        health_model::TcpProbe { dialogue: vec![step(None, Some("^220"))], ..tcp("127.0.0.1", peer.address.port()) };
+    let probe = health_model::TcpProbe { dialogue: vec![step(None, Some("^220"))], ..tcp(bind, peer.address.port()) };
     let outcome = ask(tcp_spec(probe)).await;
     assert_eq!(outcome.reason, Reason::UnexpectedAnswer);
     assert!(outcome.response.contains("554 go away") && outcome.response.contains("^220"), "{}", outcome.response);
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_endless_answer_is_cut_at_its_bound() {
-    let peer =
-        Peer::start("127.0.0.1", |mut stream| async move { while stream.write_all(&[b'a'; 4096]).await.is_ok() {} })
-            .await
-            .unwrap();
-    let probe =
-        health_model::TcpProbe { dialogue: vec![step(None, Some("b"))], ..tcp("127.0.0.1", peer.address.port()) };
+async fn an_endless_answer_is_cut_at_its_bound(#[values("127.0.0.1", "::1")] bind: &str) {
+    let peer = Peer::start(bind, |mut stream| async move { while stream.write_all(&[b'a'; 4096]).await.is_ok() {} })
+        .await
+        .unwrap();
+    let probe = health_model::TcpProbe { dialogue: vec![step(None, Some("b"))], ..tcp(bind, peer.address.port()) };
     let outcome = ask(tcp_spec(probe)).await;
     assert_eq!(outcome.reason, Reason::UnexpectedAnswer);
     assert!(outcome.response.contains("64 KiB"), "{}", outcome.response);
@@ -142,10 +150,11 @@ async fn with_any_family_the_one_that_listens_is_found() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_slow_connection_is_too_slow() {
-    let peer = Peer::start("127.0.0.1", |_| async {}).await.unwrap();
-    let mut spec = tcp_spec(tcp("127.0.0.1", peer.address.port()));
+async fn a_slow_connection_is_too_slow(#[values("127.0.0.1", "::1")] bind: &str) {
+    let peer = Peer::start(bind, |_| async {}).await.unwrap();
+    let mut spec = tcp_spec(tcp(bind, peer.address.port()));
     spec.max_latency = Some(Duration::from_nanos(1));
     let outcome = ask(spec).await;
     assert_eq!(outcome.reason, Reason::TooSlow);

@@ -106,6 +106,22 @@ async fn a_slow_answer_after_a_pause_is_not_too_slow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_good_answer_during_a_pause_is_good_but_its_time_was_ours() {
+    let rig = Rig::start(ScriptedProber::slow(|_| async {
+        let begun = Instant::now();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Outcome { duration: begun.elapsed(), ..good() }
+    }));
+    rig.engine.apply(check("a", MINUTE)).await;
+    rig.until(|board| board.pulse().in_flight == 1).await;
+    tokio::time::advance(Duration::from_secs(3)).await;
+    rig.until_reason("a", Reason::Succeeded).await;
+    assert_eq!(rig.row("a").view().response_time_seconds, None);
+    rig.until(|board| board.get(&id("a")).is_some_and(|row| row.tally.probes == 2)).await;
+    assert_eq!(rig.row("a").view().response_time_seconds, Some(0.1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_that_keeps_stumbling_hides_a_real_outage_only_for_a_few_probes() {
     let rig = Rig::start(falls_silent());
     rig.engine.apply(check("a", Duration::from_secs(10))).await;

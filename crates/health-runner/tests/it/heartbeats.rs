@@ -1,12 +1,14 @@
 //! Heartbeats: never probed, reported from outside, missed when no report comes.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use health_model::{Reason, Verdict};
+use health_model::{CheckId, Reason, Standing, Verdict};
 use health_runner::ReportError;
+use jiff::Timestamp;
+use rstest::rstest;
 use tokio::time::Instant;
 
-use crate::rig::{MINUTE, Rig, always, bad, check, good, heartbeat, id};
+use crate::rig::{MINUTE, Rig, always, bad, check, good, heartbeat, id, settings};
 
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -84,4 +86,42 @@ async fn a_pause_of_ours_gives_the_sender_time_but_not_for_ever() {
         tokio::time::advance(Duration::from_secs(6)).await;
     }
     assert_eq!(rig.row("beat").standing.reason, Reason::HeartbeatMissed, "a sender that is gone is found out");
+}
+
+/// Reported in at this moment of the wall clock, before a restart.
+fn reported(seconds_ago: i64) -> HashMap<CheckId, Standing> {
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let standing = Standing {
+        verdict: Verdict::Healthy,
+        reason: Reason::Succeeded,
+        last_checked: Some(now - jiff::SignedDuration::from_secs(seconds_ago)),
+        ..Standing::pending()
+    };
+    HashMap::from([(id("beat"), standing)])
+}
+
+#[rstest]
+#[case::the_next_is_due(3600, 1200, 2430)]
+#[case::one_may_have_come_while_we_were_away(3600, 4000, 3230)]
+#[case::two_may_not(3600, 10_000, 630)]
+#[case::a_clock_that_was_set_back(3600, -3600, 3630)]
+#[case::a_short_interval_begins_anew(60, 3600, 90)]
+#[tokio::test(start_paused = true)]
+async fn a_restart_is_no_report(#[case] interval: u64, #[case] seconds_ago: i64, #[case] left: u64) {
+    let rig = Rig::with(settings(), always(Reason::Succeeded), reported(seconds_ago));
+    let begun = Instant::now();
+    rig.engine.apply(heartbeat("beat", Duration::from_secs(interval), GRACE)).await;
+    tokio::time::sleep(Duration::from_secs(left - 1)).await;
+    assert_eq!(rig.row("beat").standing.reason, Reason::Succeeded);
+    rig.until_reason("beat", Reason::HeartbeatMissed).await;
+    assert!(begun.elapsed().abs_diff(Duration::from_secs(left)) <= Duration::from_millis(10), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_has_no_duration() {
+    let rig = with_heartbeat().await;
+    rig.engine.report(&id("beat"), good()).unwrap();
+    rig.until_reason("beat", Reason::Succeeded).await;
+    let view = rig.row("beat").view();
+    assert_eq!((view.response_time_seconds, view.phases), (None, None));
 }

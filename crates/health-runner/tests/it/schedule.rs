@@ -6,7 +6,7 @@ use health_model::{FIRST_PROBE_SPREAD, Reason};
 use health_testkit::scripted::ScriptedProber;
 use tokio::time::Instant;
 
-use crate::rig::{MINUTE, Rig, always, bad, check, definition, good, id, in_turn, spec};
+use crate::rig::{MINUTE, Rig, always, bad, check, definition, good, id, in_turn, settings, spec};
 
 fn stopwatch() -> (Arc<std::sync::Mutex<Vec<Duration>>>, impl Fn() + Clone) {
     let begun = Instant::now();
@@ -131,6 +131,29 @@ async fn a_short_retry_after_does_not_hasten_the_next_probe() {
     rig.engine.apply(check("a", MINUTE)).await;
     tokio::time::sleep(MINUTE * 10).await;
     assert!(rig.prober.times_asked(&id("a")) <= 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_is_no_way_around_a_retry_after() {
+    let mut limited = bad(Reason::RateLimited);
+    limited.retry_after = Some(MINUTE * 30);
+    let rig = Rig::start(in_turn(vec![limited]));
+    rig.engine.apply(check("a", MINUTE)).await;
+    rig.until_reason("a", Reason::RateLimited).await;
+    let kept = serde_json::to_string(&rig.row("a").standing).unwrap();
+    drop(rig);
+    tokio::time::sleep(MINUTE * 5).await;
+
+    let remembered = [(id("a"), serde_json::from_str(&kept).unwrap())].into();
+    // The engine's clock begins anew, as far as its wall clock goes.
+    let rig = Rig::with(settings(), always(Reason::Succeeded), remembered);
+    let begun = Instant::now();
+    rig.engine.apply(check("a", MINUTE)).await;
+    tokio::time::sleep(MINUTE * 29).await;
+    assert!(rig.prober.asked().is_empty() && !rig.row("a").overdue());
+    rig.until_reason("a", Reason::Succeeded).await;
+    assert!(begun.elapsed() <= MINUTE * 30 + Duration::from_secs(11), "{:?}", begun.elapsed());
+    assert_eq!(rig.row("a").standing.backoff_until, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,7 +63,7 @@ fn published(families: &mut Families<'_>, seen: &[Seen]) -> std::fmt::Result {
     families.gauge(
         "healthcheck_response_time",
         "How long the last probe took, in milliseconds",
-        seen.iter().filter_map(|seen| Some((seen.labels(), seen.outcome()?.duration.as_secs_f64() * 1e3))),
+        seen.iter().filter_map(|seen| Some((seen.labels(), seen.outcome()?.measured()?.as_secs_f64() * 1e3))),
     )?;
     let codes = seen.iter().flat_map(|seen| seen.row.tally.status_codes.iter().map(move |(code, n)| (seen, *code, *n)));
     let mut text = CodeText::default();

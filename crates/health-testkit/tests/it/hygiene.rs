@@ -174,3 +174,31 @@ fn scripts_can_be_run_and_stop_at_the_first_error() {
         assert_ne!(path.metadata().unwrap().permissions().mode() & 0o111, 0, "{script} must be executable");
     }
 }
+
+/// The names by which the sources know a dependency, where it is not its own.
+const OTHER_NAMES: [(&str, &str); 1] = [("rustls-webpki", "webpki")];
+
+#[test]
+fn every_dependency_is_used() {
+    let mut idle = Vec::new();
+    for manifest in project::files(&project::root().join("crates"), "toml") {
+        if manifest.file_name().is_none_or(|name| name != "Cargo.toml") {
+            continue;
+        }
+        let folder = manifest.parent().unwrap();
+        let sources: String =
+            project::files(folder, "rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+        let text = fs::read_to_string(&manifest).unwrap();
+        let sections = text.split("\n[").filter(|section| section.starts_with("dependencies]"));
+        for line in sections.flat_map(str::lines).skip(1).filter(|line| line.contains('=')) {
+            let package = line.split(['.', ' ', '=']).next().unwrap();
+            let other = OTHER_NAMES.iter().find(|(written, _)| *written == package).map(|(_, name)| *name);
+            let name = other.map_or_else(|| package.replace('-', "_"), str::to_owned);
+            let used = [format!("{name}::"), format!("use {name};"), format!("use {name} as ")];
+            if !package.starts_with('#') && !used.iter().any(|used| sources.contains(used)) {
+                idle.push(format!("{}: {package} is used nowhere: remove it", project::relative(&manifest)));
+            }
+        }
+    }
+    assert!(idle.is_empty(), "{}", idle.join("\n"));
+}
