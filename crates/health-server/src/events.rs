@@ -16,7 +16,7 @@ use axum::{
 use futures::{Stream, stream};
 use health_model::CheckView;
 use health_runner::Row;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     checks::brief,
     hub::{Change, Hub},
+    parameters::Parameters,
     problem::Problem,
     rest::Rest,
     telemetry::{Present, Telemetry},
@@ -55,19 +56,21 @@ pub(crate) struct Snapshot {
     params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was received")),
     responses(
         (status = 200, description = "The stream", body = Snapshot, content_type = "text/event-stream"),
+        (status = 400, description = "A parameter, where none is read", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too many streams", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn stream(State(rest): State<Rest>, headers: HeaderMap) -> Response {
+pub(crate) async fn stream(State(rest): State<Rest>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    Parameters::read(&uri, &[])?;
     let Some(place) = Present::among(&rest.telemetry, MOST_STREAMS, |telemetry| &telemetry.streams) else {
         rest.telemetry.streams_refused.add();
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("{MOST_STREAMS} streams are open already"));
-        return ([(header::RETRY_AFTER, HeaderValue::from_static("5"))], problem).into_response();
+        return Ok(([(header::RETRY_AFTER, HeaderValue::from_static("5"))], problem).into_response());
     };
     let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let seen = last_seen.and_then(|id| rest.hub.read_id(id));
     let reader = Reader::new(rest, place, seen);
-    Sse::new(reader.events()).keep_alive(KeepAlive::new().interval(COMMENT_EVERY)).into_response()
+    Ok(Sse::new(reader.events()).keep_alive(KeepAlive::new().interval(COMMENT_EVERY)).into_response())
 }
 
 /// One stream's reader and what it is still to be told.

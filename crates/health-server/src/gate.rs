@@ -51,13 +51,14 @@ pub(crate) struct Open {
     get, path = "/api/v1/gate", tag = "gate", params(GateParameters),
     responses(
         (status = 200, description = "All are healthy", body = Open),
-        (status = 400, description = "Neither or both of `checks` and `labelSelector`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "Neither or both of `checks` and `labelSelector`, or an empty one", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "A name nobody has, or a selector that matches nothing", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "At least one is not known to be healthy; `checks` says which and why", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn gate(State(rest): State<Rest>, uri: Uri) -> Result<Response, Problem> {
     let given = Parameters::read(&uri, &["checks", "labelSelector", "namespace"])?;
+    refuse_what_names_nothing(&given)?;
     let rows = match (given.get("checks"), selector(&given)?) {
         (Some(names), None) => named(&rest, names, given.get("namespace"))?,
         (None, Some(selector)) => {
@@ -77,6 +78,21 @@ pub(crate) async fn gate(State(rest): State<Rest>, uri: Uri) -> Result<Response,
         return Ok(Json(Open { healthy: true, total: rows.len() }).into_response());
     }
     Ok(closed(&closing, rows.len()).into_response())
+}
+
+/// An empty `checks` or `labelSelector` is most likely a script's variable that was never set. It asks about nothing, so
+/// it must neither open the gate nor look like a check that is gone; and an empty selector would mean all checks there are.
+fn refuse_what_names_nothing(given: &Parameters) -> Result<(), Problem> {
+    let nothing = |value: &str| value.split(',').all(|part| part.trim().is_empty());
+    match (given.get("checks"), given.get("labelSelector")) {
+        (Some(names), _) if nothing(names) => {
+            Err(Problem::parameter("checks", names, "names separated by commas, at least one"))
+        }
+        (_, Some(selector)) if nothing(selector) => {
+            Err(Problem::parameter("labelSelector", selector, "a selector that is not empty, such as tier=web"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The checks of a comma-separated list, each once.

@@ -1,7 +1,7 @@
 //! The description of the REST endpoint, generated from the handlers, and the index at `/`, generated from it.
 
 use axum::{body::Bytes, extract::State, response::Response};
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 use utoipa::openapi::{
     InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder,
@@ -10,6 +10,8 @@ use utoipa::openapi::{
 
 use crate::{
     etag::{EntityTag, fingerprint},
+    parameters::Parameters,
+    problem::Problem,
     rest::Rest,
 };
 
@@ -65,8 +67,12 @@ pub(crate) async fn root(State(rest): State<Rest>, headers: HeaderMap) -> Respon
 /// This description.
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "about",
-    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+    responses(
+        (status = 200, description = "OpenAPI 3.1", body = Object),
+        (status = 400, description = "A parameter, where none is read", body = Problem, content_type = "application/problem+json"),
+    )
 )]
-pub(crate) async fn openapi_json(State(rest): State<Rest>, headers: HeaderMap) -> Response {
-    EntityTag::from_fingerprint(fingerprint(&rest.description.json)).answer(&headers, rest.description.json.clone())
+pub(crate) async fn openapi_json(State(rest): State<Rest>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    Parameters::read(&uri, &[])?;
+    Ok(EntityTag::from_fingerprint(fingerprint(&rest.description.json)).answer(&headers, rest.description.json.clone()))
 }

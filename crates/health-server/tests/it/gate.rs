@@ -65,7 +65,6 @@ async fn the_gate_is_404_for_a_name_nobody_has() {
     house.check_that_says("default/a", good("fine")).await;
     let problem = house.get("/api/v1/gate?checks=a,b,ns/a").await.problem(404);
     assert_eq!(problem["missing"], json!(["b", "ns/a"]));
-    house.get("/api/v1/gate?checks=,").await.problem(404);
 }
 
 #[tokio::test]
@@ -90,4 +89,20 @@ async fn the_gate_is_400_without_or_with_both_of_checks_and_selector() {
     }
     let problem = house.get("/api/v1/gate?labelSelector=a%3D%3D%3D(").await.problem(400);
     assert_eq!(problem["parameter"], "labelSelector");
+}
+
+#[tokio::test]
+async fn a_gate_that_names_nothing_is_400_and_never_open() {
+    let house = House::build().await;
+    house.check_that_says("default/a", good("fine")).await;
+    for (query, parameter) in [
+        ("checks=", "checks"),
+        ("checks=,%20,", "checks"),
+        ("checks=&namespace=default", "checks"),
+        ("labelSelector=", "labelSelector"),
+        ("labelSelector=%20", "labelSelector"),
+    ] {
+        let problem = house.get(&format!("/api/v1/gate?{query}")).await.problem(400);
+        assert_eq!(problem["parameter"], parameter, "{query}");
+    }
 }
