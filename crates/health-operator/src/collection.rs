@@ -42,7 +42,8 @@ struct Gathered<'a> {
     checks: BTreeMap<CheckId, &'a HealthCheckManifest>,
     rules: BTreeMap<ObjectId, &'a NotificationRuleManifest>,
     materials: FolderMaterials,
-    places: BTreeMap<String, usize>,
+    materials_at: BTreeMap<String, &'a Place>,
+    material_count: usize,
     problems: Vec<Problem>,
     ignored: Vec<IgnoredObject>,
 }
@@ -60,10 +61,10 @@ impl<'a> Gathered<'a> {
             }
             Manifest::Material(material) => {
                 let object = format!("{} {}", material.kind.as_str(), material.id);
-                if !self.materials.add(material) {
-                    self.problems.push(second_material(object.clone()));
-                }
-                *self.places.entry(object).or_default() += 1;
+                self.materials.add(material);
+                self.material_count += 1;
+                let first = *self.materials_at.entry(object.clone()).or_insert(&material.place);
+                self.note_twin(&object, &material.place, first);
             }
             Manifest::Ignored(object) => self.ignored.push(object.clone()),
         }
@@ -79,7 +80,7 @@ impl<'a> Gathered<'a> {
     }
 
     fn resolve(self) -> Collection {
-        let Self { checks: manifests, rules, materials, places, mut problems, ignored } = self;
+        let Self { checks: manifests, rules, materials, materials_at: _, material_count, mut problems, ignored } = self;
         let mut checks: Vec<_> = manifests.values().map(|manifest| manifest.resolve(&materials)).collect();
         let mut missing: Vec<Problem> = manifests
             .values()
@@ -99,7 +100,7 @@ impl<'a> Gathered<'a> {
             unanswered(place, &format!("NotificationRule {}", rule.id), rule.spec.as_ref().err()?)
         }));
         let rules = rules.into_iter().map(|(_, rule)| rule).collect();
-        Collection { checks, rules, problems, missing, ignored, materials: places.values().sum() }
+        Collection { checks, rules, problems, missing, ignored, materials: material_count }
     }
 }
 
@@ -113,12 +114,6 @@ fn problem(place: &Place, object: &str, message: String, remedy: &str) -> Proble
         message,
         remedy: remedy.to_owned(),
     }
-}
-
-/// A Secret or ConfigMap does not remember where it stood.
-fn second_material(object: String) -> Problem {
-    let everywhere = Place { source: "all files".into(), line: 0 };
-    problem(&everywhere, &object, "is declared more than once".to_owned(), "only the first is used: remove the others")
 }
 
 fn unanswered(place: &Place, object: &str, wrong: &SpecProblem) -> Option<Problem> {
@@ -159,6 +154,22 @@ mod tests {
         let problem = twins.problems[0].to_string();
         let wanted = "b.yaml:1: HealthCheck default/web: metadata.name: is declared already in a.yaml:1; this one is";
         assert!(problem.starts_with(wanted), "{problem}");
+    }
+
+    #[test]
+    fn of_secrets_with_one_name_the_first_holds_and_the_second_is_told_where_it_is() {
+        let secret = |value: &str| {
+            format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\nstringData: {{k: {value}}}\n---\n")
+        };
+        let twins = all_of(&[("a.yaml", secret("one") + &secret("one")), ("b.yaml", secret("two"))]);
+        let told: Vec<String> = twins.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(twins.materials, 3);
+        for (problem, place) in told.iter().zip(["a.yaml:6", "b.yaml:1"]) {
+            let wanted =
+                format!("{place}: Secret default/s: metadata.name: is declared already in a.yaml:1; this one is");
+            assert!(problem.starts_with(&wanted), "{problem}");
+        }
+        assert_eq!(told.len(), 2);
     }
 
     #[test]

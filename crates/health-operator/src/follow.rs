@@ -23,16 +23,17 @@ pub(crate) struct Followers {
 }
 
 /// Follows the board until `stop`, then takes in what is left and keeps it. `synced` ends when the board shows every
-/// check that the source declares.
+/// check that could be read from the source, and `whole` when those are known to be all that it declares.
 pub(crate) async fn follow(
     board: Arc<Board>,
     mut followers: Followers,
     synced: impl Future<Output = ()> + Send,
+    whole: impl Future<Output = ()> + Send,
     stop: CancellationToken,
 ) {
     let mut subscription = board.subscribe();
-    let mut synced = std::pin::pin!(synced);
-    let mut is_synced = false;
+    let (mut synced, mut whole) = (std::pin::pin!(synced), std::pin::pin!(whole));
+    let (mut is_synced, mut is_whole) = (false, false);
     loop {
         let due = followers.keeper.as_ref().and_then(Keeper::due);
         tokio::select! {
@@ -40,7 +41,14 @@ pub(crate) async fn follow(
             () = &mut synced, if !is_synced => {
                 is_synced = true;
                 followers.take_rest(&mut subscription).await;
+            }
+            // Until then, what is not on the board may be in a file that is broken: it is neither forgotten nor said to be
+            // watched no longer.
+            () = &mut whole, if is_synced && !is_whole => {
+                is_whole = true;
+                followers.take_rest(&mut subscription).await;
                 followers.teller.synced();
+                followers.keeper.iter_mut().for_each(Keeper::forget_undeclared);
             }
             // What is known of the time before is not written over by the little that is known so early.
             () = sleep_until(due.unwrap_or_else(Instant::now)), if is_synced && due.is_some() => {

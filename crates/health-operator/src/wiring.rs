@@ -2,16 +2,17 @@
 //!
 //! Two runtimes: engine and probes have one to themselves, so that no large answer and no scrape can make a probe late.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use futures::{FutureExt, future::BoxFuture};
-use health_model::Sensitive;
+use health_model::{CheckId, Sensitive, Standing};
 use health_notifications::LedgerStore;
 use health_probes::{Probes, ProbesSettings, connect::AddressPolicy};
 use health_runner::{Board, Engine, EngineHandle, EngineSettings, TcpWitnesses, Witness};
 use health_server::{
-    HealthState, MetricsState, Readiness, RestState, Telemetry, health_router, metrics_router, rest_router, serve,
+    HealthState, MetricsState, Readiness, RestState, SourceProblems, Telemetry, health_router, metrics_router,
+    rest_router, serve,
 };
 use prometheus_client::collector::Collector;
 use tokio::{
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     announce,
     cli::{NetworkFlags, RunFlags, mistyped_variables},
-    folder::{Folder, FolderSeries},
+    folder::{Folder, FolderProblems, FolderSeries},
     follow::{Followers, follow},
     heartbeat::Heartbeat,
     kubernetes::{self, Cluster},
@@ -73,7 +74,8 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
     let parts = Arc::new(Parts::new(stop.clone()));
 
     open_files::allow_enough(&settings.engine);
-    let engine = start_engine(&settings, memory.as_deref(), stop.clone())?;
+    let remembered = memory.as_deref().map(StateDir::remembered).unwrap_or_default();
+    let engine = start_engine(&settings, remembered.clone(), stop.clone())?;
     let board = engine.board();
     let telling_stop = CancellationToken::new();
     let feed = Feed::prepare(settings.source, &parts).await?;
@@ -81,7 +83,7 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
     let notifications = notifying::start(ledger, settings.shutdown_grace, &serving, telling_stop.clone())?;
     let servers_stop = CancellationToken::new();
     let readiness: Arc<dyn Readiness> = Arc::clone(&parts) as Arc<dyn Readiness>;
-    let keeper = memory.map(|memory| Keeper::new(memory, Instant::now()));
+    let keeper = memory.map(|memory| Keeper::new(memory, remembered, Instant::now()));
     let mut collectors = vec![feed.collector(), Box::new(NotificationSeries::new(Arc::clone(&notifications))) as _];
     collectors.extend(keeper.as_ref().map(|keeper| Box::new(MemorySeries::new(keeper.report())) as _));
     if let Some(url) = &settings.heartbeat_url {
@@ -90,7 +92,7 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
         let _context = serving.enter();
         parts.keep_running("heartbeat", heartbeat.beat(stop.clone()));
     }
-    let shown = Shown { readiness, collectors, rest_worth_asking: feed.worth_asking() };
+    let shown = Shown { problems: feed.problems(), readiness, collectors, rest_worth_asking: feed.worth_asking() };
     let servers = start_servers(listeners, &engine, shown, &serving, &servers_stop);
     addresses.log();
 
@@ -98,7 +100,7 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
     parts.keep_running("rules", passing);
     let follow_stop = CancellationToken::new();
     let followers = Followers { keeper, teller: Teller::new(Arc::clone(&notifications)) };
-    let following = follow(Arc::clone(&board), followers, feed.synced(), follow_stop.clone());
+    let following = follow(Arc::clone(&board), followers, feed.synced(), feed.known_as_a_whole(), follow_stop.clone());
     let following = parts.keep_running("follow", following);
     let feeding = match feed {
         Feed::Folder(folder) => start_folder(folder, &parts, &engine, &addresses, &stop).await?,
@@ -166,7 +168,7 @@ pub(crate) fn probes(network: &NetworkFlags) -> anyhow::Result<Arc<Probes>> {
 
 fn start_engine(
     settings: &Settings,
-    memory: Option<&StateDir>,
+    remembered: HashMap<CheckId, Standing>,
     stop: CancellationToken,
 ) -> anyhow::Result<EngineHandle> {
     let EngineBounds { max_in_flight, max_in_flight_per_host, max_hung, max_backoff } = settings.engine;
@@ -179,7 +181,6 @@ fn start_engine(
         witness: witnesses(&settings.network.witnesses)?,
         ..EngineSettings::default()
     };
-    let remembered = memory.map(StateDir::remembered).unwrap_or_default();
     Ok(Engine::start(bounds, probes(&settings.network.policy)?, remembered, stop))
 }
 
@@ -243,6 +244,22 @@ impl Feed {
         }
     }
 
+    /// Ends when nothing that the source may declare is hidden by what cannot be read.
+    fn known_as_a_whole(&self) -> BoxFuture<'static, ()> {
+        match self {
+            Self::Folder(folder) => folder.known_as_a_whole().boxed(),
+            Self::Cluster(cluster) => cluster.synced().boxed(),
+        }
+    }
+
+    /// What is wrong with the source as such.
+    fn problems(&self) -> Arc<dyn SourceProblems> {
+        match self {
+            Self::Folder(folder) => Arc::new(FolderProblems(folder.report())),
+            Self::Cluster(_) => Arc::new(NothingHidden),
+        }
+    }
+
     /// Ends when REST has something to say. A folder is read in no time, and whoever asks meanwhile had better wait
     /// than be told that nothing is configured; a cluster may be away for long, and readiness keeps callers off.
     fn worth_asking(&self) -> BoxFuture<'static, ()> {
@@ -261,8 +278,18 @@ impl Feed {
     }
 }
 
+/// A cluster refuses what is wrong, or shows it at the object.
+struct NothingHidden;
+
+impl SourceProblems for NothingHidden {
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 /// What the servers show beside the board.
 struct Shown {
+    problems: Arc<dyn SourceProblems>,
     readiness: Arc<dyn Readiness>,
     collectors: Vec<Box<dyn Collector>>,
     rest_worth_asking: BoxFuture<'static, ()>,
@@ -275,12 +302,13 @@ fn start_servers(
     serving: &Handle,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
-    let Shown { readiness, collectors, rest_worth_asking } = shown;
+    let Shown { problems, readiness, collectors, rest_worth_asking } = shown;
     let board: Arc<Board> = engine.board();
     let telemetry = Arc::new(Telemetry::default());
     let rest = rest_router(RestState {
         board: Arc::clone(&board),
         heartbeats: Arc::new(engine.clone()),
+        problems,
         telemetry: Arc::clone(&telemetry),
         shutdown: stop.clone(),
     });

@@ -15,7 +15,7 @@ use health_model::{
     Prober, Reason,
 };
 use health_runner::{Engine, EngineHandle, EngineSettings};
-use health_server::{MetricsState, RestState, Service, Telemetry, metrics_router, rest_router, serve};
+use health_server::{MetricsState, RestState, Service, SourceProblems, Telemetry, metrics_router, rest_router, serve};
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
@@ -35,6 +35,7 @@ async fn main() {
         rest_router(RestState {
             board: engine.board(),
             heartbeats: Arc::new(engine.clone()),
+            problems: Arc::new(Nothing),
             telemetry: Arc::clone(&telemetry),
             shutdown: shutdown.clone(),
         }),
@@ -57,6 +58,15 @@ async fn main() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     measure("/healthchecks, idle board", rest, "/healthchecks").await;
     shutdown.cancel();
+}
+
+/// Nothing is wrong with the source.
+struct Nothing;
+
+impl SourceProblems for Nothing {
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Heartbeats are not probed.

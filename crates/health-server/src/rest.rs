@@ -16,6 +16,7 @@ use crate::{
     hub::Hub,
     layers,
     openapi::{self, Description},
+    problems::{self, SourceProblems},
     serve::Service,
     telemetry::{Listener, Telemetry},
 };
@@ -56,6 +57,8 @@ pub struct RestState {
     pub board: Arc<Board>,
     /// Where heartbeats go: an [`health_runner::EngineHandle`].
     pub heartbeats: Arc<dyn HeartbeatSink>,
+    /// What is wrong with where checks and rules come from.
+    pub problems: Arc<dyn SourceProblems>,
     /// Where requests are counted.
     pub telemetry: Arc<Telemetry>,
     /// Ends the streams.
@@ -69,6 +72,7 @@ pub(crate) struct Rest {
     pub(crate) rendition: Arc<Rendition>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) heartbeats: Arc<dyn HeartbeatSink>,
+    pub(crate) problems: Arc<dyn SourceProblems>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) description: Description,
@@ -76,12 +80,13 @@ pub(crate) struct Rest {
 
 /// The service for port 8082. Must be called on a tokio runtime: the streams follow the board in a task of their own.
 pub fn rest_router(state: RestState) -> Service {
-    let RestState { board, heartbeats, telemetry, shutdown } = state;
+    let RestState { board, heartbeats, problems, telemetry, shutdown } = state;
     let (router, api) = described_router();
     let rest = Rest {
         rendition: Arc::default(),
         hub: Hub::start(&board, shutdown.clone()),
         heartbeats,
+        problems,
         telemetry: Arc::clone(&telemetry),
         shutdown,
         description: Description::new(&api),
@@ -107,6 +112,7 @@ fn described_router() -> (Router<Rest>, OpenApi) {
         .routes(routes!(gate::gate))
         .routes(routes!(heartbeats::report))
         .routes(routes!(events::stream))
+        .routes(routes!(problems::list))
         .routes(routes!(openapi::openapi_json))
         .split_for_parts();
     // A key may hold a slash. OpenAPI cannot say so: it is told {key}, and the router takes the rest of the path.

@@ -66,6 +66,12 @@ impl Loaded {
         }
         let below = listing.unreadable.iter().map(|(path, error)| unreadable(&path.display().to_string(), error));
         self.unreadable.extend(below);
+        let nowhere = listing.dangling.iter().map(|path| Problem {
+            message: "is a link that leads nowhere".to_owned(),
+            remedy: "mend or remove it".to_owned(),
+            ..unreadable(&path.display().to_string(), &"")
+        });
+        self.unreadable.extend(nowhere);
         self.unreadable.extend(listing.left_out.map(|why| unreadable(&path.display().to_string(), &why)));
     }
 }

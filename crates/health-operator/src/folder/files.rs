@@ -25,6 +25,8 @@ pub(crate) struct Listing {
     pub(crate) files: BTreeSet<PathBuf>,
     /// What could not be listed, with the reason; what was known below it is still true as far as anybody knows.
     pub(crate) unreadable: Vec<(PathBuf, String)>,
+    /// Links that lead nowhere: what they led to is gone, and people should know that it is the link that is left.
+    pub(crate) dangling: Vec<PathBuf>,
     /// Why files are left out, if any are.
     pub(crate) left_out: Option<String>,
 }
@@ -72,7 +74,11 @@ fn descend(folder: &Path, depth: usize, seen: &mut HashSet<(u64, u64)>, listing:
             Ok(_) if is_manifest(&path) => note(path, listing),
             Ok(_) => {}
             // A link that leads nowhere, or an entry that went away meanwhile: the file is gone.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if path.is_symlink() {
+                    listing.dangling.push(path);
+                }
+            }
             Err(error) => listing.unreadable.push((path, error.to_string())),
         }
     }
@@ -182,10 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_nowhere_is_no_file() {
+    fn a_link_to_nowhere_is_no_file_and_is_named() {
         let root = tempfile::tempdir().unwrap();
-        symlink("nowhere.yaml", root.path().join("x.yaml")).unwrap();
-        assert!(list(root.path()).unwrap().files.is_empty());
+        let link = root.path().join("x.yaml");
+        symlink("nowhere.yaml", &link).unwrap();
+        symlink("nowhere.yaml", root.path().join(".#x.yaml")).unwrap();
+        let listing = list(root.path()).unwrap();
+        assert!(listing.files.is_empty());
+        assert_eq!(listing.dangling, [link]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::{
 use health_manifests::Problem;
 use health_model::CheckDefinition;
 use health_runner::EngineHandle;
-use health_server::ConditionState;
+use health_server::{ConditionState, SourceProblems};
 use jiff::Timestamp;
 use tokio::sync::watch as state;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,8 @@ pub(crate) struct FolderReport {
     pub(crate) last_reading: Option<Timestamp>,
     /// Why the folder cannot be read now; `None` while it can.
     pub(crate) unreadable: Option<String>,
+    /// Whether all that the folder declares was known at the last reading: a file that is no YAML may declare anything.
+    pub(crate) whole: bool,
     /// Files found.
     pub(crate) files: usize,
     /// Files of which an earlier version is in force.
@@ -57,6 +59,20 @@ pub(crate) struct FolderReport {
     pub(crate) troubles: Arc<BTreeSet<String>>,
     /// Objects of other kinds.
     pub(crate) ignored: usize,
+}
+
+/// What is wrong with a folder, for REST.
+pub(crate) struct FolderProblems(pub(crate) state::Receiver<FolderReport>);
+
+impl SourceProblems for FolderProblems {
+    fn problems(&self) -> Vec<String> {
+        let report = self.0.borrow();
+        let folder = report
+            .unreadable
+            .iter()
+            .map(|why| format!("the folder cannot be read: {why}; what was known stays in force"));
+        folder.chain(report.troubles.iter().cloned()).collect()
+    }
 }
 
 /// The folder cannot be used as a source.
@@ -133,6 +149,17 @@ impl Folder {
         }
     }
 
+    /// Ends when a reading has understood everything in the folder. Until then nobody can say that a check is gone: it may
+    /// be in a file that is broken just now.
+    pub(crate) fn known_as_a_whole(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut report = self.report();
+        async move {
+            if report.wait_for(|report| report.whole).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// How the folder is doing, now and later.
     pub(crate) fn report(&self) -> state::Receiver<FolderReport> {
         self.report.subscribe()
@@ -172,7 +199,7 @@ impl Folder {
     }
 
     async fn take_in(&mut self, reading: Reading, engine: &EngineHandle) {
-        let Reading { collection, troubles: in_files, files, kept } = reading;
+        let Reading { collection, troubles: in_files, whole, files, kept } = reading;
         let ignored = collection.as_ref().map(|collection| collection.ignored.len());
         if let Some(collection) = collection {
             self.problems = lines(&collection);
@@ -199,6 +226,7 @@ impl Folder {
             readings: before.readings + 1,
             last_reading: Some(Timestamp::now()),
             unreadable: None,
+            whole,
             files,
             kept,
             checks: self.applied.len(),

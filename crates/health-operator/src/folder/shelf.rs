@@ -41,6 +41,8 @@ pub(crate) struct Reading {
     pub(crate) collection: Option<Collection>,
     /// What went wrong with files and folders (not within documents), one line each.
     pub(crate) troubles: BTreeSet<String>,
+    /// Whether all that the folder declares is known: nothing in it was unreadable or no YAML.
+    pub(crate) whole: bool,
     /// Files found.
     pub(crate) files: usize,
     /// Files of which an earlier version is in force.
@@ -87,12 +89,17 @@ impl Shelf {
                 self.shown(path)
             ));
         }
+        for path in &listing.dangling {
+            troubles.insert(format!("{}: is a link that leads nowhere; mend or remove it", self.shown(path)));
+        }
+        let whole = troubles.is_empty() && self.files.values().all(Volume::is_whole);
         let kept = self.files.iter().filter_map(|(path, volume)| Some((path, volume.kept.as_ref()?)));
         troubles.extend(kept.clone().map(|(path, why)| format!("{}: {why}", self.shown(path))));
         Reading {
             collection: changed.then(|| collect(self.files.values().map(|volume| &volume.parsed))),
             kept: kept.count(),
             troubles,
+            whole,
             files: self.files.len(),
         }
     }
@@ -103,6 +110,11 @@ impl Shelf {
 }
 
 impl Volume {
+    /// Whether everything in the file could be understood, at least as documents.
+    fn is_whole(&self) -> bool {
+        self.kept.is_none() && self.parsed.illegible == 0
+    }
+
     /// Reads the file if it may have changed; says whether what is in force, or what is wrong, has.
     fn refresh(&mut self, path: &Path, source: &str, now: i64) -> io::Result<bool> {
         let fingerprint = Fingerprint::of(path)?;

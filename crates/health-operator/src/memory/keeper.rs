@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use health_model::{CheckId, Probe, Reason, Verdict};
+use health_model::{CheckId, Probe, Reason, Standing, Verdict};
 use health_runner::{Board, Change, Row};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -41,6 +41,9 @@ type Word = (Verdict, Reason, Option<Timestamp>);
 pub(crate) struct Keeper {
     directory: Arc<StateDir>,
     words: HashMap<CheckId, Word>,
+    /// What was known before the start of checks that nobody has declared since: the file they are in may be broken just
+    /// now. It is kept until the source is known as a whole.
+    undeclared: Arc<HashMap<CheckId, Standing>>,
     urgent: bool,
     dirty: bool,
     last: Instant,
@@ -48,9 +51,23 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts with nothing to write.
-    pub(crate) fn new(directory: Arc<StateDir>, now: Instant) -> Self {
-        Self { directory, words: HashMap::new(), urgent: false, dirty: false, last: now, report: Arc::default() }
+    /// Starts with nothing to write, from what was remembered.
+    pub(crate) fn new(directory: Arc<StateDir>, remembered: HashMap<CheckId, Standing>, now: Instant) -> Self {
+        Self {
+            directory,
+            words: HashMap::new(),
+            undeclared: Arc::new(remembered),
+            urgent: false,
+            dirty: false,
+            last: now,
+            report: Arc::default(),
+        }
+    }
+
+    /// Takes in that the source is known as a whole: what it has not declared is gone, and may be forgotten.
+    pub(crate) fn forget_undeclared(&mut self) {
+        self.dirty |= !self.undeclared.is_empty();
+        self.undeclared = Arc::default();
     }
 
     /// How writing goes, for somebody else to read.
@@ -66,6 +83,9 @@ impl Keeper {
             self.urgent = true;
             return;
         };
+        if self.undeclared.contains_key(&change.id) {
+            Arc::make_mut(&mut self.undeclared).remove(&change.id);
+        }
         let word = (row.standing.verdict, row.standing.reason, row.standing.backoff_until);
         let before = self.words.insert(change.id.clone(), word);
         // A heartbeat comes once: its time is all we have to go by after a restart.
@@ -82,7 +102,8 @@ impl Keeper {
         (self.last, self.urgent, self.dirty) = (now, false, false);
         let rows = board.rows();
         let file = self.directory.standings_file();
-        let saved = tokio::task::spawn_blocking(move || write(&file, &rows)).await;
+        let undeclared = Arc::clone(&self.undeclared);
+        let saved = tokio::task::spawn_blocking(move || write(&file, &rows, &undeclared)).await;
         let outcome = saved.unwrap_or_else(|error| Err(io::Error::other(error)));
         (self.urgent, self.dirty) = (outcome.is_err(), outcome.is_err());
         self.tell(outcome);
@@ -111,6 +132,7 @@ fn is_heartbeat(row: &Row) -> bool {
     row.definition.spec.as_ref().is_ok_and(|spec| matches!(spec.probe, Probe::Heartbeat(_)))
 }
 
-fn write(file: &Path, rows: &[Arc<Row>]) -> io::Result<()> {
-    standings::save(file, rows.iter().map(|row| (row.id(), &row.standing)))
+fn write(file: &Path, rows: &[Arc<Row>], undeclared: &HashMap<CheckId, Standing>) -> io::Result<()> {
+    let declared = rows.iter().map(|row| (row.id(), &row.standing));
+    standings::save(file, declared.chain(undeclared))
 }

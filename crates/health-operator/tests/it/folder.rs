@@ -136,6 +136,30 @@ fn a_folder_that_goes_away_keeps_its_checks_and_is_followed_again_when_it_is_bac
 }
 
 #[test]
+fn what_is_wrong_with_the_folder_is_told_by_rest_until_it_is_mended() {
+    let target = Target::answering("200 OK", "");
+    let manifests = Manifests::new().with("web.yaml", &http_check("web", &target.url())).with("broken.yaml", "kind: [");
+    std::os::unix::fs::symlink("nowhere.yaml", manifests.path().join("link.yaml")).unwrap();
+    let mut operator = Operator::start(&manifests.path());
+    operator.wait_for_turn("default/web", true);
+    let told: Value = serde_json::from_str(&operator.rest("/api/v1/problems").1).unwrap();
+    let told: Vec<&str> =
+        told["items"].as_array().unwrap().iter().map(|item| item["problem"].as_str().unwrap()).collect();
+    assert_eq!(
+        told,
+        [
+            "broken.yaml:1: is no valid YAML; mend indentation, quotes or colons at this line or just above it",
+            "link.yaml: is a link that leads nowhere; mend or remove it",
+        ]
+    );
+    std::fs::remove_file(manifests.path().join("link.yaml")).unwrap();
+    manifests.write("broken.yaml", &http_check("mended", &target.url()));
+    operator.wait_for_turn("default/mended", true);
+    let told: Value = serde_json::from_str(&operator.rest("/api/v1/problems").1).unwrap();
+    assert_eq!(told["total"], 0, "{told:#}");
+}
+
+#[test]
 fn twins_are_told_once_and_the_first_file_holds() {
     let (up, down) = (Target::answering("200 OK", ""), Target::answering("500 Internal Server Error", ""));
     let manifests =

@@ -39,6 +39,46 @@ fn a_restart_turns_nothing_and_is_stale_until_probed() {
 }
 
 #[test]
+fn what_was_known_outlives_a_restart_with_a_broken_file() {
+    let target = Target::answering("500 Internal Server Error", "");
+    let good = http_check("web", &target.url()).replace("200ms", "1h");
+    let manifests = Manifests::new().with("web.yaml", &good).with("other.yaml", &http_check("other", &target.url()));
+    let state = tempfile::tempdir().unwrap();
+    let start = || Operator::start_with(&manifests.path(), |command| command.arg("--state-dir").arg(state.path()));
+    let operator = start();
+    operator.healthchecks_until("both to be asked", |all| {
+        ["web", "other"].iter().all(|name| all[name]["response"] != "Pending")
+    });
+    let before = check(&operator);
+    operator.stop();
+
+    manifests.write("web.yaml", "kind: [");
+    let mut operator = start();
+    operator.wait_for_message("following the folder");
+    operator.healthchecks_until("the other check to be asked", |all| all["other"]["response"] != "Pending");
+    assert_eq!(operator.rest("/healthchecks/web").0, 404, "nobody knows what is in the file");
+    operator.stop();
+
+    // Suspended, so that nothing is asked after the restart.
+    manifests.write("web.yaml", &good.replace("testInterval", "suspend: true\n  testInterval"));
+    let mut operator = start();
+    operator.wait_for_message("following the folder");
+    let after = check(&operator);
+    for field in ["healthy", "response", "lastChecked", "lastTransition", "failingSince"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    operator.stop();
+
+    // A whole folder without the file: now it is meant to be gone.
+    std::fs::remove_file(manifests.path().join("web.yaml")).unwrap();
+    let mut operator = start();
+    operator.wait_for_message("following the folder");
+    operator.stop();
+    let kept = fs::read_to_string(state.path().join("standings.json")).unwrap();
+    assert!(!kept.contains("web"), "{kept}");
+}
+
+#[test]
 fn a_kill_loses_no_turn() {
     let target = Target::answering("200 OK", "");
     let manifests = Manifests::new().with("web.yaml", &http_check("web", &target.url()));

@@ -14,8 +14,8 @@ use axum::body::Bytes;
 use health_model::{CheckDefinition, CheckId, CheckSpec, HeartbeatProbe, Outcome, Probe, Reason, Standing};
 use health_runner::{Board, Engine, EngineHandle, EngineSettings, Row, WallClock};
 use health_server::{
-    Condition, HealthState, MetricsState, Readiness, RestState, Service, Telemetry, health_router, metrics_router,
-    rest_router, serve,
+    Condition, HealthState, MetricsState, Readiness, RestState, Service, SourceProblems, Telemetry, health_router,
+    metrics_router, rest_router, serve,
 };
 use health_testkit::scripted::{ScriptedProber, definition, tcp_spec};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -49,6 +49,7 @@ type Script = watch::Sender<HashMap<CheckId, Outcome>>;
 /// The whole of it; everything stops when it is dropped.
 pub(crate) struct House {
     pub(crate) engine: EngineHandle,
+    pub(crate) problems: Arc<Problems>,
     pub(crate) conditions: Arc<Conditions>,
     pub(crate) rest: SocketAddr,
     pub(crate) metrics: SocketAddr,
@@ -92,6 +93,16 @@ impl Answer {
     }
 }
 
+/// What a test says is wrong with the source.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(pub(crate) Mutex<Vec<String>>);
+
+impl SourceProblems for Problems {
+    fn problems(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 impl House {
     pub(crate) async fn build() -> Self {
         Self::remembering(HashMap::new()).await
@@ -119,9 +130,11 @@ impl House {
         let conditions = Arc::new(Conditions::default());
         let telemetry = Arc::new(Telemetry::default());
         let board = engine.board();
+        let problems = Arc::new(Problems::default());
         let rest = rest_router(RestState {
             board: Arc::clone(&board),
             heartbeats: Arc::new(engine.clone()),
+            problems: problems.clone(),
             telemetry: Arc::clone(&telemetry),
             shutdown: shutdown.clone(),
         });
@@ -137,7 +150,7 @@ impl House {
         let metrics = listen(metrics, &shutdown, &mut servers).await;
         let health = listen(health, &shutdown, &mut servers).await;
         let _stop = shutdown.clone().drop_guard();
-        Self { engine, conditions, rest, metrics, health, shutdown, servers, script, engine_dies, _stop }
+        Self { engine, problems, conditions, rest, metrics, health, shutdown, servers, script, engine_dies, _stop }
     }
 
     pub(crate) fn board(&self) -> Arc<Board> {

@@ -161,7 +161,13 @@ async fn a_handler_that_panics_is_a_500_problem_without_its_words_and_the_next_r
         telemetry: Arc::clone(&telemetry),
         collectors: Vec::new(),
     });
-    let rest = rest_router(RestState { board, heartbeats: Arc::new(Panics), telemetry, shutdown: shutdown.clone() });
+    let rest = rest_router(RestState {
+        board,
+        heartbeats: Arc::new(Panics),
+        problems: house.problems.clone(),
+        telemetry,
+        shutdown: shutdown.clone(),
+    });
     let rest = listen(rest, &shutdown, &mut house.servers).await;
     let metrics = listen(metrics, &shutdown, &mut house.servers).await;
     let answer = send(rest, Method::POST, "/api/v1/heartbeats/ops/backup", &[]).await;

@@ -240,7 +240,7 @@ async fn a_check_nobody_has_is_404_and_takes_no_parameters() {
 async fn where_no_parameter_is_read_one_is_refused_by_name() {
     let house = House::build().await;
     house.declare("default/a").await;
-    for path in ["/api/v1/events", "/api/v1/openapi.json", "/api/v1/checks/default/a"] {
+    for path in ["/api/v1/events", "/api/v1/openapi.json", "/api/v1/problems", "/api/v1/checks/default/a"] {
         let problem = house.get(&format!("{path}?colour=red")).await.problem(400);
         assert_eq!(problem["parameter"], "colour", "{path}");
         assert_eq!(problem["allowed"], "none", "{path}");

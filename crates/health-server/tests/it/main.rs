@@ -13,4 +13,5 @@ mod house;
 mod limits;
 mod lists;
 mod metrics;
+mod problems;
 mod prometheus;
