@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
+    destination::Style,
     ledger::{Entry, Phase},
     situation::{Mute, Situation},
     step::{Policy, later},
@@ -72,7 +73,16 @@ impl Entry {
     }
 
     fn repeat(&self, situation: Situation, policy: &Policy) -> Option<Debt> {
+        if self.closing {
+            // Readers may believe that it is over: what fails now is another outage, told once it has outlasted its hold.
+            return None;
+        }
         let due = later(self.told_at?, policy.repeat?);
-        matches!(situation, Situation::Failing { mute: None, .. }).then_some(Debt { telling: Telling::Firing, due })
+        // What is only refreshed is no news: held back, it would end there by itself and be told as over.
+        let goes_on = match situation {
+            Situation::Failing { mute, .. } => mute.is_none() || policy.style == Style::Refreshed,
+            Situation::Unknown | Situation::Healthy { .. } | Situation::Unwatched => false,
+        };
+        goes_on.then_some(Debt { telling: Telling::Firing, due })
     }
 }

@@ -57,6 +57,19 @@ impl Turns {
         count
     }
 
+    /// Those that an entry kept over a restart.
+    pub(crate) fn remember(&mut self, check: &CheckId, kept: &[Timestamp]) {
+        if kept.len() > self.of_checks.get(check).map_or(0, VecDeque::len) {
+            self.of_checks.insert(check.clone(), kept.iter().copied().collect());
+        }
+    }
+
+    /// The last ones, oldest first: as many as decide whether it is calm.
+    pub(crate) fn last(&self, check: &CheckId) -> Vec<Timestamp> {
+        let turns = self.of_checks.get(check);
+        turns.map_or_else(Vec::new, |turns| turns.iter().skip(turns.len().saturating_sub(CALM + 1)).copied().collect())
+    }
+
     /// The check is gone.
     pub(crate) fn forget(&mut self, check: &CheckId) {
         self.of_checks.remove(check);

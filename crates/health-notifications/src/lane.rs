@@ -69,6 +69,10 @@ pub(crate) struct Lane {
     pub(crate) wake: Option<Timestamp>,
     /// Entries that were held back at the last look.
     pub(crate) muted: usize,
+    /// Those of them that wait for something they depend on to be asked.
+    pub(crate) awaiting: usize,
+    /// Entries of which nothing could be concluded at the last look.
+    pub(crate) unknown: usize,
     /// Debts at the last look: how many, and since when the oldest is due.
     pub(crate) owing: usize,
     pub(crate) oldest: Option<Timestamp>,

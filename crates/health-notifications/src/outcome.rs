@@ -27,6 +27,7 @@ impl Entry {
             unwatched: false,
             flapping: false,
             flapping_told: false,
+            turns: Vec::new(),
             silent: false,
             attempt: None,
             closing: false,

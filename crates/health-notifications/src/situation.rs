@@ -1,11 +1,14 @@
 //! Match: what a check means to a rule at this moment. Pure; concludes nothing from what is not known.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use health_model::{CheckId, CheckSpec, MaintenanceWindow, Reason, ReasonClass, RuleSpec, Severity, Standing, Verdict};
 use jiff::Timestamp;
 
-use crate::input::CheckSnapshot;
+use crate::{input::CheckSnapshot, step::later};
+
+/// The longest that a failing check waits for what it depends on to be asked.
+const DEPENDENCY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every check that is known, as it was last seen.
 pub(crate) type Checks = HashMap<CheckId, Arc<CheckSnapshot>>;
@@ -23,6 +26,8 @@ pub enum Mute {
     Maintenance,
     /// Something the check depends on is down, or has just come back and the check has not been asked since.
     DependencyDown,
+    /// Something the check depends on has not been asked since the check began to fail: it may be what is down.
+    DependencyNotAsked,
     /// The last word is not the target's: it is stale, a fault of ours, or the target asked us to come back later.
     NotTheTarget,
 }
@@ -93,8 +98,8 @@ pub(crate) fn mute(checks: &Checks, rule: &RuleSpec, check: &CheckSnapshot, now:
     if spec.is_some_and(|spec| spec.in_maintenance(now)) {
         return Some(Mute::Maintenance);
     }
-    if spec.is_some_and(|spec| dependency_down(checks, check, spec)) {
-        return Some(Mute::DependencyDown);
+    if let Some(mute) = spec.and_then(|spec| dependency_mute(checks, check, spec, now)) {
+        return Some(mute);
     }
     in_quiet_hours(&rule.quiet_hours, now).then_some(Mute::QuietHours)
 }
@@ -104,12 +109,25 @@ pub(crate) fn in_quiet_hours(windows: &[MaintenanceWindow], now: Timestamp) -> b
     windows.iter().any(|window| window.contains(now))
 }
 
-fn dependency_down(checks: &Checks, check: &CheckSnapshot, spec: &CheckSpec) -> bool {
+fn dependency_mute(checks: &Checks, check: &CheckSnapshot, spec: &CheckSpec, now: Timestamp) -> Option<Mute> {
     let namespace = check.definition.meta.id.namespace();
-    spec.depends_on.iter().any(|name| {
-        let id = CheckId::new(namespace, Arc::clone(name));
-        checks.get(&id).is_some_and(|dependency| holds_back(&dependency.standing, &check.standing))
-    })
+    let ids = spec.depends_on.iter().map(|name| CheckId::new(namespace, Arc::clone(name)));
+    let dependencies: Vec<&Arc<CheckSnapshot>> = ids.filter_map(|id| checks.get(&id)).collect();
+    if dependencies.iter().any(|dependency| holds_back(&dependency.standing, &check.standing)) {
+        return Some(Mute::DependencyDown);
+    }
+    let awaited = dependencies.iter().any(|dependency| is_awaited(dependency, &check.standing, now));
+    awaited.then_some(Mute::DependencyNotAsked)
+}
+
+/// A dependency is awaited until it has been asked after the dependent check began to fail: both may have gone down
+/// together, and the dependent may only have been asked first. One that is asked rarely, or not at all, is not awaited
+/// for ever.
+fn is_awaited(dependency: &CheckSnapshot, dependent: &Standing, now: Timestamp) -> bool {
+    let (Some(since), Ok(spec)) = (dependent.failing_since, &dependency.definition.spec) else { return false };
+    let asked = dependency.standing.last_checked.is_some_and(|asked| asked > since);
+    let patience = spec.interval.saturating_add(spec.timeout).min(DEPENDENCY_PATIENCE);
+    !asked && !spec.suspend && now < later(since, patience)
 }
 
 /// A dependency holds back while it is down or about to be believed down, and until the dependent check has been asked

@@ -6,7 +6,7 @@ use health_model::{CheckId, RuleSpec};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    destination::{ALERTMANAGER_REFRESH, Style},
+    destination::{ALERTMANAGER_REFRESH, Destination, Style},
     lane::Lane,
     ledger::{Entry, Phase},
     situation::Situation,
@@ -23,20 +23,23 @@ pub(crate) struct Policy {
     pub(crate) send_resolved: bool,
     /// `repeatAfter`, or how often the destination must be refreshed.
     pub(crate) repeat: Option<Duration>,
+    /// What destination it is.
+    pub(crate) style: Style,
     /// A message that holds this entry is under way.
     pub(crate) in_flight: bool,
 }
 
 impl Policy {
     pub(crate) fn of(lane: &Lane, rule: &RuleSpec, check: &CheckId) -> Self {
-        let refreshed = lane.destination.as_ref().is_some_and(|destination| destination.style() == Style::Refreshed);
-        let refresh = refreshed.then_some(ALERTMANAGER_REFRESH);
+        let style = lane.destination.as_ref().map_or(Style::Chat, Destination::style);
+        let refresh = (style == Style::Refreshed).then_some(ALERTMANAGER_REFRESH);
         let in_flight = lane.in_flight.as_ref();
         Self {
             wait: rule.wait_before_send,
             group_wait: rule.group_wait,
             send_resolved: rule.send_resolved,
             repeat: rule.repeat_after.into_iter().chain(refresh).min(),
+            style,
             in_flight: in_flight.is_some_and(|message| message.members.binary_search(check).is_ok()),
         }
     }
@@ -70,6 +73,12 @@ impl Entry {
     }
 
     fn unwatch(&mut self, policy: &Policy, now: Timestamp) -> Fate {
+        let perhaps_opened = self.phase == Phase::Owed && self.attempt.is_some() && policy.style != Style::Chat;
+        if perhaps_opened && !policy.in_flight {
+            // Nobody knows whether it was accepted. Where a key closes it, closing what was never opened does no harm.
+            self.phase = Phase::Told;
+            self.attempt = None;
+        }
         let opened = self.phase == Phase::Told && !self.silent;
         if !opened && !policy.in_flight {
             return Fate::Forgotten;
@@ -77,7 +86,9 @@ impl Entry {
         if !self.unwatched {
             self.unwatched = true;
             self.owed_at = Some(now);
-            self.attempt = None;
+            if !policy.in_flight {
+                self.attempt = None;
+            }
         }
         Fate::Kept
     }

@@ -5,7 +5,7 @@
 //! group renders the template once.
 
 use health_model::Texts;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::{
@@ -42,41 +42,78 @@ pub(crate) fn render(texts: &Texts, message: &Message) -> Rendered {
 
 /// Renders the template that fits the message; what comes from outside the template goes through `disarm` first.
 pub(crate) fn render_disarmed(texts: &Texts, message: &Message, disarm: fn(&str) -> String) -> Rendered {
-    let template = template(texts, message);
-    let note = note(template, texts, message).map(|note| disarm(&note));
+    let own = if message.telling.is_firing() { &texts.message } else { &texts.resolve_message };
+    let Some(template) = own.as_deref() else {
+        let words = default_words(message, disarm);
+        let note = note(None, message).map(|note| disarm(&note));
+        return Rendered { plain: with_note(&words, note), json: None, note: None };
+    };
+    let note = note(Some(template), message).map(|note| disarm(&note));
     let looks_like_json = template.trim_start().starts_with(['{', '[']);
     let json = looks_like_json
         .then(|| expand(template, message, |value| escaped(&disarm(value))))
         .and_then(|text| serde_json::from_str(&text).ok());
     let Some(mut json) = json else {
         let plain = expand(template, message, disarm);
-        let plain = note.map_or_else(|| plain.trim_end().to_owned(), |note| format!("{} {note}", plain.trim_end()));
-        return Rendered { plain, json: None, note: None };
+        return Rendered { plain: with_note(&plain, note), json: None, note: None };
     };
     let note = note.filter(|note| !append_to_text(&mut json, note));
     Rendered { plain: json.to_string(), json: Some(json), note }
 }
 
-fn template<'a>(texts: &'a Texts, message: &Message) -> &'a str {
-    if message.telling.is_firing() {
-        return texts.message.as_deref().unwrap_or(DEFAULT_MESSAGE);
-    }
-    let default = if message.telling == Telling::Unwatched { DEFAULT_UNWATCHED } else { DEFAULT_RESOLVE };
-    texts.resolve_message.as_deref().unwrap_or(default)
+fn with_note(words: &str, note: Option<String>) -> String {
+    note.map_or_else(|| words.trim_end().to_owned(), |note| format!("{} {note}", words.trim_end()))
 }
 
-/// What the template does not say by itself: the number, the common cause, and what is particular about this message.
-fn note(template: &str, texts: &Texts, message: &Message) -> Option<String> {
+/// What is said when the rule has no words of its own.
+fn default_words(message: &Message, disarm: fn(&str) -> String) -> String {
+    if message.members.len() > 1 {
+        return disarm(&of_several(message));
+    }
+    let template = match message.telling {
+        Telling::Firing | Telling::Flapping => DEFAULT_MESSAGE,
+        Telling::Summary | Telling::Resolved => DEFAULT_RESOLVE,
+        Telling::Unwatched => DEFAULT_UNWATCHED,
+    };
+    expand(template, message, disarm)
+}
+
+/// The same of several checks: what they do not have in common is left out, or told as a range.
+fn of_several(message: &Message) -> String {
+    let names = names(&message.members);
+    match message.telling {
+        Telling::Firing | Telling::Flapping => {
+            let response = same(&message.members, |member| Some(response(member, message)));
+            let why = response.map(|response| format!(": {response}")).unwrap_or_default();
+            format!("*{names}* are failing{why} ({})", since(message))
+        }
+        Telling::Summary | Telling::Resolved => {
+            let spans = message.members.iter().map(|member| (member.ended.unwrap_or(message.now), member.since));
+            let mut spans: Vec<SignedDuration> = spans.map(|(end, start)| end.duration_since(start)).collect();
+            spans.sort_unstable();
+            let (shortest, longest) = (spans.first().copied(), spans.last().copied());
+            let (shortest, longest) = (in_words(shortest.unwrap_or_default()), in_words(longest.unwrap_or_default()));
+            let after = if shortest == longest { shortest } else { format!("{shortest} to {longest}") };
+            format!("*{names}* have recovered after {after}")
+        }
+        Telling::Unwatched => format!("*{names}* are no longer watched (they were failing {})", since(message)),
+    }
+}
+
+/// What the words do not say by themselves: the number, the common cause, and what is particular about this message.
+/// `template`: the rule's own, if it has one.
+fn note(template: Option<&str>, message: &Message) -> Option<String> {
     let mut parts = Vec::new();
     let count = message.members.len();
     if count > 1 {
-        let number = (!template.contains("%count%")).then(|| format!("{count} checks"));
+        let said = template.is_some_and(|template| template.contains("%count%"));
+        let number = (!said).then(|| format!("{count} checks"));
         parts.extend(number.into_iter().chain(common_cause(message)));
     }
     match message.telling {
         Telling::Flapping => parts.push(flapping(message)),
-        Telling::Summary => parts.push(format!("it was failing since {}: {}", since(message), failed_with(message))),
-        Telling::Unwatched if texts.resolve_message.is_some() => parts.push("no longer watched".to_owned()),
+        Telling::Summary => parts.push(was_failing(message)),
+        Telling::Unwatched if template.is_some() => parts.push("no longer watched".to_owned()),
         Telling::Firing | Telling::Resolved | Telling::Unwatched => {}
     }
     if message.test {
@@ -85,12 +122,20 @@ fn note(template: &str, texts: &Texts, message: &Message) -> Option<String> {
     (!parts.is_empty()).then(|| format!("({})", parts.join("; ")))
 }
 
+/// `since …`, of several checks perhaps `the first since …`.
 fn since(message: &Message) -> String {
-    common(&message.members, |member| instant(member.since))
+    let first = message.members.iter().map(|member| member.since).min().unwrap_or(message.now);
+    match same(&message.members, |member| Some(instant(member.since))) {
+        Some(since) => format!("since {since}"),
+        None => format!("the first since {}", instant(first)),
+    }
 }
 
-fn failed_with(message: &Message) -> String {
-    common(&message.members, |member| member.response.clone())
+fn was_failing(message: &Message) -> String {
+    let subject = if message.members.len() > 1 { "they were" } else { "it was" };
+    let response = same(&message.members, |member| Some(member.response.clone()));
+    let why = response.map(|response| format!(": {response}")).unwrap_or_default();
+    format!("{subject} failing {}{why}", since(message))
 }
 
 fn flapping(message: &Message) -> String {
@@ -194,7 +239,9 @@ pub(crate) fn variable(name: &str, message: &Message) -> Option<String> {
         "search_type" => of_all(|member, _| search(member).map(|(kind, _)| kind.to_owned()).unwrap_or_default()),
         "search_used" => of_all(|member, _| search(member).map(|(_, used)| used).unwrap_or_default()),
         "failing_since" => of_all(|member, _| instant(member.since)),
-        "duration" => of_all(|member, message| span(member.since, member.ended.unwrap_or(message.now))),
+        "duration" => {
+            of_all(|member, message| in_words(member.ended.unwrap_or(message.now).duration_since(member.since)))
+        }
         "runbook" => of_all(|member, _| runbook(member)),
         _ => return None,
     })
@@ -213,8 +260,8 @@ pub(crate) fn instant(moment: Timestamp) -> String {
 }
 
 /// A span in words: `4m 10s`, `2h 5m`, `3d 1h`.
-pub(crate) fn span(from: Timestamp, to: Timestamp) -> String {
-    let seconds = u64::try_from(to.duration_since(from).as_secs()).unwrap_or_default();
+fn in_words(span: SignedDuration) -> String {
+    let seconds = u64::try_from(span.as_secs()).unwrap_or_default();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),

@@ -7,3 +7,8 @@ pub mod daemons;
 pub mod name_server;
 pub mod peer;
 pub mod scripted;
+
+/// Whether `LONG_TESTS` is set: then experiments are as long as the documentation says, and take minutes.
+pub fn long_tests() -> bool {
+    std::env::var_os("LONG_TESTS").is_some()
+}

@@ -54,7 +54,9 @@ pub(super) async fn deliver(
 }
 
 fn judge(error: &lettre::transport::smtp::Error) -> Verdict {
-    let answered = error.status().is_some();
+    // The connection was never made, or never trusted: nothing was said yet.
+    let unreached = error.to_string().starts_with("Connection error");
+    let answered = error.status().is_some() || unreached;
     let mut why = error.to_string();
     if let Some(cause) = std::error::Error::source(error) {
         let cause = cause.to_string();

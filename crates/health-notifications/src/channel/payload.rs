@@ -7,13 +7,48 @@ use crate::{
     text::{self, Rendered},
 };
 
-/// Cuts a text to a provider's limit, in characters, and shows that it was cut.
+/// A text of so few bytes is not worth shortening to make a payload fit.
+const SHORTEST_CUT: usize = 64;
+
+/// A text no longer than its provider allows, which shows that it was cut. Counted in UTF-16 units, as some providers do:
+/// never fewer than the characters that others count. No character is cut in two.
 pub(super) fn clip(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+    if text.encode_utf16().count() <= most {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
-    format!("{kept}…")
+    let mut left = most.saturating_sub(1);
+    let fits = |character: &char| {
+        let units = character.len_utf16();
+        let room = units <= left;
+        left = left.saturating_sub(units);
+        room
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+/// Cuts a text inside a payload, where there is one.
+pub(super) fn clip_field(payload: &mut Value, pointer: &str, most: usize) {
+    if let Some(Value::String(text)) = payload.pointer_mut(pointer) {
+        *text = clip(text, most);
+    }
+}
+
+/// Makes a payload fit into so many bytes by shortening its longest texts, so that it stays what it is.
+pub(super) fn fit(mut payload: Value, most: usize) -> Value {
+    while payload.to_string().len() > most {
+        let Some(text) = longest_text(&mut payload).filter(|text| text.len() > SHORTEST_CUT) else { break };
+        *text = clip(text, text.encode_utf16().count() / 2);
+    }
+    payload
+}
+
+fn longest_text(value: &mut Value) -> Option<&mut String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Array(values) => values.iter_mut().filter_map(longest_text).max_by_key(|text| text.len()),
+        Value::Object(fields) => fields.values_mut().filter_map(longest_text).max_by_key(|text| text.len()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
 }
 
 /// The template's own payload, or one with the text under this key.

@@ -7,8 +7,19 @@
 use health_model::{SlackWebhook, Texts};
 use serde_json::{Map, Value};
 
-use super::{Call, mentions};
+use super::{Call, mentions, payload::clip_field};
 use crate::{message::Message, text};
+
+/// `text` of a message; Slack cuts what is longer.
+const LONGEST_TEXT: usize = 40_000;
+/// Blocks of a message; with more it is refused.
+const MOST_BLOCKS: usize = 50;
+/// The text of a text object; with a longer one the message is refused.
+const LONGEST_BLOCK_TEXT: usize = 3000;
+/// The text of a field of a section.
+const LONGEST_FIELD: usize = 2000;
+/// The text of a header.
+const LONGEST_HEADER: usize = 150;
 
 pub(super) fn call(
     webhook: &SlackWebhook,
@@ -23,7 +34,9 @@ pub(super) fn call(
             payload.entry(key).or_insert_with(|| value.into());
         }
     }
-    Call::json(webhook.url.clone(), &Value::Object(payload))
+    let mut payload = Value::Object(payload);
+    within_limits(&mut payload);
+    Call::json(webhook.url.clone(), &payload)
 }
 
 fn payload(texts: &Texts, message: &Message) -> Map<String, Value> {
@@ -40,5 +53,26 @@ fn payload(texts: &Texts, message: &Message) -> Map<String, Value> {
             payload
         }
         _ => Map::from_iter([("text".to_owned(), rendered.plain.into())]),
+    }
+}
+
+/// Shortens what a long response has made too long: Slack would refuse the message for ever.
+fn within_limits(payload: &mut Value) {
+    clip_field(payload, "/text", LONGEST_TEXT);
+    let attachments = payload.get_mut("attachments").and_then(Value::as_array_mut).into_iter().flatten();
+    attachments.for_each(blocks_within_limits);
+    blocks_within_limits(payload);
+}
+
+fn blocks_within_limits(holder: &mut Value) {
+    let Some(blocks) = holder.get_mut("blocks").and_then(Value::as_array_mut) else { return };
+    blocks.truncate(MOST_BLOCKS);
+    for block in blocks {
+        let is_header = block.get("type").and_then(Value::as_str) == Some("header");
+        clip_field(block, "/text/text", if is_header { LONGEST_HEADER } else { LONGEST_BLOCK_TEXT });
+        for (list, longest) in [("fields", LONGEST_FIELD), ("elements", LONGEST_BLOCK_TEXT)] {
+            let parts = block.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+            parts.for_each(|part| clip_field(part, "/text", longest));
+        }
     }
 }

@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 
 use super::{
     Call,
-    payload::{clip, facts},
+    payload::{clip, facts, fit},
 };
 use crate::{message::Message, text};
 
-/// Teams takes messages of at most 28 KB; the text is the only part that can be long.
+/// Bytes of a whole message: Teams refuses more than 28 KB.
+const LARGEST: usize = 28_000;
+/// Characters of the text: more is nothing that anybody reads on a card.
 const LONGEST: usize = 8000;
 
 pub(super) fn call(webhook: &SlackWebhook, texts: &Texts, message: &Message) -> Call {
@@ -19,7 +21,7 @@ pub(super) fn call(webhook: &SlackWebhook, texts: &Texts, message: &Message) -> 
         Some(own) if own.get("type").and_then(Value::as_str) == Some("AdaptiveCard") => wrapped(own),
         _ => wrapped(card(&rendered.plain, message)),
     };
-    Call::json(webhook.url.clone(), &payload)
+    Call::json(webhook.url.clone(), &fit(payload, LARGEST))
 }
 
 fn wrapped(card: Value) -> Value {

@@ -87,6 +87,9 @@ pub struct Entry {
     /// The flapping has been told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flapping_told: bool,
+    /// Its last turns, oldest first, while it flaps: what decides, also after a restart, when it is calm again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<Timestamp>,
     /// Another check told of the same certificate: neither this nor its end is told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,

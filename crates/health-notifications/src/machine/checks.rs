@@ -46,25 +46,29 @@ impl Machine {
             for lane in range {
                 let held = self.lanes.get(&lane).is_some_and(|lane| lane.entries.contains_key(id));
                 if held || (watched && matches!(situation, Situation::Failing { .. })) {
-                    self.step(&lane, id, &spec, (situation, now));
-                    dirty.insert(lane);
+                    let moved = self.step(&lane, id, &spec, (situation, now));
+                    // A lane is looked at as a whole only when there may be something to say: thousands of checks that
+                    // go on failing must not each cost a look at all the others.
+                    if moved || self.lanes.get(&lane).is_some_and(|lane| lane.unknown > 0) {
+                        dirty.insert(lane);
+                    }
                 }
             }
         }
     }
 
-    /// Moves one entry; begins it when the check fails and there is none.
+    /// Moves one entry; begins it when the check fails and there is none. Says whether anything about it has changed.
     pub(super) fn step(
         &mut self,
         lane_id: &LaneId,
         check: &CheckId,
         spec: &RuleSpec,
         (situation, now): (Situation, Timestamp),
-    ) {
+    ) -> bool {
         let turns = self.turns.recent(check, now);
         let snapshot = self.checks.get(check).map(Arc::clone);
         let flapping = self.flapping;
-        let Some(lane) = self.lanes.get_mut(lane_id) else { return };
+        let Some(lane) = self.lanes.get_mut(lane_id) else { return false };
         let policy = Policy::of(lane, spec, check);
         let before = lane.entries.get(check).cloned();
         let mut entry = match (&before, situation) {
@@ -73,7 +77,7 @@ impl Machine {
             }
             (Some(entry), _) => entry.clone(),
             (None, Situation::Failing { since, .. }) => Entry::beginning(since),
-            (None, _) => return,
+            (None, _) => return false,
         };
         if matches!(situation, Situation::Failing { .. }) {
             if let Some(snapshot) = &snapshot {
@@ -86,15 +90,18 @@ impl Machine {
             fate = entry.step(situation, &policy, now);
         }
         if before.is_none() && fate == Fate::Forgotten {
-            return;
+            return false;
         }
+        entry.turns = if entry.flapping { self.turns.last(check) } else { Vec::new() };
         let after = (fate == Fate::Kept).then_some(entry);
-        if before != after {
+        let moved = before != after;
+        if moved {
             self.changes.keep(lane_id, check, after.clone());
         }
         match after {
             Some(entry) => lane.entries.insert(check.clone(), entry),
             None => lane.entries.remove(check),
         };
+        moved
     }
 }

@@ -25,6 +25,8 @@ const MUTED_LOOK: Duration = Duration::from_secs(5);
 struct Look {
     debts: BTreeMap<CheckId, Debt>,
     muted: usize,
+    awaiting: usize,
+    unknown: usize,
     wake: Option<Timestamp>,
 }
 
@@ -95,7 +97,7 @@ impl Machine {
         let look = self.debts(id, &spec, &destination, now);
         let free_at = self.free_at(id, &destination);
         let lane = self.lanes.get_mut(id)?;
-        lane.muted = look.muted;
+        (lane.muted, lane.awaiting, lane.unknown) = (look.muted, look.awaiting, look.unknown);
         lane.owing = look.debts.values().filter(|debt| debt.due <= now).count();
         lane.oldest = look.debts.values().map(|debt| debt.due).min().filter(|due| *due <= now);
         let first_due = look.debts.values().map(|debt| debt.due).min();
@@ -129,6 +131,9 @@ impl Machine {
             let policy = Policy::of(lane, spec, check);
             let muted = matches!(situation, Situation::Failing { mute: Some(_), .. }) || quiet.is_some();
             look.muted += usize::from(muted);
+            let awaiting = matches!(situation, Situation::Failing { mute: Some(Mute::DependencyNotAsked), .. });
+            look.awaiting += usize::from(awaiting);
+            look.unknown += usize::from(situation == Situation::Unknown);
             let failing = matches!(situation, Situation::Failing { mute: None, .. });
             if entry.phase == Phase::Holding && failing && !muted {
                 look.wakes_at(later(entry.since, policy.wait));

@@ -128,7 +128,9 @@ impl Machine {
         rate_limited: bool,
     ) -> Self {
         let mut lanes = BTreeMap::<LaneId, Lane>::new();
+        let mut turns = Turns::new(flapping.window);
         for (LedgerKey { rule, destination, check }, entry) in kept {
+            turns.remember(&check, &entry.turns);
             lanes.entry(LaneId { rule, destination }).or_default().entries.insert(check, entry);
         }
         Self {
@@ -140,7 +142,7 @@ impl Machine {
             broken: BTreeSet::new(),
             by_namespace: HashMap::new(),
             checks: Checks::new(),
-            turns: Turns::new(flapping.window),
+            turns,
             lanes,
             next_slot: HashMap::new(),
             changes: Changes::default(),
@@ -203,11 +205,12 @@ impl Machine {
             self.set_rules(rules);
         }
         let mut dirty = BTreeSet::new();
-        let mut turned = BTreeSet::new();
+        let (mut seen, mut turned) = (BTreeSet::new(), BTreeSet::new());
         for observation in observations {
             if !observation.transitions.is_empty() {
                 turned.insert(observation.id.namespace().to_owned());
             }
+            seen.insert(observation.id.namespace().to_owned());
             self.observe(observation, now, &mut dirty);
         }
         if everything {
@@ -215,8 +218,11 @@ impl Machine {
             self.look_at_all(now);
             return self.lanes.keys().cloned().collect();
         }
-        // What was held back may depend on what has just turned.
-        let held = self.lanes.iter().filter(|(id, lane)| lane.muted > 0 && turned.contains(id.rule.namespace()));
+        // What was held back may depend on what has just turned, or has just been asked.
+        let held = self.lanes.iter().filter(|(id, lane)| {
+            let namespace = id.rule.namespace();
+            (lane.muted > 0 && turned.contains(namespace)) || (lane.awaiting > 0 && seen.contains(namespace))
+        });
         dirty.extend(held.map(|(id, _)| id.clone()));
         dirty
     }

@@ -1,8 +1,12 @@
-//! Every channel against one contract, its payload against the provider's published format, and the two providers that
-//! Debian has against the real thing.
+//! Every channel against one contract, and its payload against the provider's published format.
 
-use std::{path::Path, process::Stdio, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use crate::{
+    build::{Target, at, rule_spec},
+    provider::{Answer, Provider, Received},
+    schema::violations,
+};
 use health_model::{
     Channel, ChannelKind, CheckId, EmailTls, NamedValue, Reason, RuleId, RuleSpec, Severity, SlackWebhook, Texts,
 };
@@ -14,19 +18,9 @@ use health_testkit::{
     certificates::{Issued, Wanted},
     peer::Peer,
 };
-use tokio::{
-    io::AsyncReadExt,
-    process::{Child, Command},
-};
-
-use crate::{
-    build::{Target, at, rule_spec},
-    provider::{Answer, Provider, Received},
-    schema::violations,
-};
 
 /// Planted wherever a channel takes something secret.
-const PLANTED: &str = "PLANTED-s3cr3t-0123456789";
+pub const PLANTED: &str = "PLANTED-s3cr3t-0123456789";
 
 fn hook(url: &str) -> Vec<SlackWebhook> {
     vec![SlackWebhook { label: "hook/url".to_owned(), url: format!("{url}/services/{PLANTED}").into() }]
@@ -293,31 +287,7 @@ async fn how_long_to_wait_is_also_read_from_the_body() {
     }
 }
 
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-pub fn spawn(program: &str, package: &str, arguments: &[&str]) -> Child {
-    Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program} cannot be started ({error}); install it: apt-get install {package}"))
-}
-
-/// Waits until somebody listens there.
-pub async fn listening(port: u16, child: &mut Child) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it listened");
-        assert!(tokio::time::Instant::now() < deadline, "it never listened");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
+/// E-mail to these, without TLS.
 pub fn email(port: u16, to: &[&str]) -> Channel {
     Channel::Email {
         to: to.iter().map(|address| (*address).to_owned()).collect(),
@@ -328,86 +298,4 @@ pub fn email(port: u16, to: &[&str]) -> Channel {
         tls: EmailTls::None,
         texts: Texts::default(),
     }
-}
-
-#[tokio::test]
-async fn a_real_smtp_server_takes_the_mail_and_finds_the_same_message_id_at_every_attempt() {
-    let mailbox = tempfile::tempdir().unwrap();
-    let mailbox = mailbox.path().join("mail");
-    let port = free_port();
-    let listen = format!("127.0.0.1:{port}");
-    let handler = ["-n", "-l", &listen, "-c", "aiosmtpd.handlers.Mailbox", mailbox.to_str().unwrap()];
-    let mut server = spawn("aiosmtpd", "python3-aiosmtpd", &handler);
-    listening(port, &mut server).await;
-    let destination = destination(email(port, &["ops@example.org", "Boss <boss@example.org>"]));
-    let transport = Transport::new(Duration::from_secs(10), None).unwrap();
-    for _ in 0..2 {
-        let (verdict, said) = transport.deliver_and_quote(&destination, &message(Telling::Firing, &["web"])).await;
-        assert_eq!(verdict, Verdict::Accepted, "{said}");
-        assert!(said.starts_with("250"), "{said}");
-    }
-    let mails: Vec<String> = std::fs::read_dir(mailbox.join("new"))
-        .unwrap()
-        .map(|mail| std::fs::read_to_string(mail.unwrap().path()).unwrap())
-        .collect();
-    assert_eq!(mails.len(), 2);
-    for mail in &mails {
-        assert!(mail.contains("Message-ID: <0123456789abcdef0123456789abcdef@example.org>"), "{mail}");
-        assert!(mail.contains("Subject: [firing] web is failing: connection refused"), "{mail}");
-        assert!(mail.contains("Runbook: https://example.org/runbook"), "{mail}");
-    }
-}
-
-#[tokio::test]
-async fn a_mail_server_that_is_away_or_refuses_is_told_apart() {
-    let away = destination(email(free_port(), &["ops@example.org"]));
-    let verdict = transport().deliver(&away, &message(Telling::Firing, &["web"])).await;
-    assert!(matches!(verdict, Verdict::Retry { .. }), "{verdict:?}");
-    let nobody = destination(email(free_port(), &["this is no address"]));
-    let verdict = transport().deliver(&nobody, &message(Telling::Firing, &["web"])).await;
-    assert_eq!(kind(&verdict), Kind::Rejected, "{verdict:?}");
-}
-
-async fn get(port: u16, path: &str) -> String {
-    use tokio::io::AsyncWriteExt as _;
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let request = format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-}
-
-#[tokio::test]
-async fn a_real_alertmanager_shows_the_alert_and_its_end() {
-    let directory = tempfile::tempdir().unwrap();
-    let config = directory.path().join("alertmanager.yml");
-    std::fs::write(&config, "route:\n  receiver: none\nreceivers:\n- name: none\n").unwrap();
-    let port = free_port();
-    let arguments = [
-        format!("--config.file={}", config.display()),
-        format!("--storage.path={}", directory.path().join("data").display()),
-        format!("--web.listen-address=127.0.0.1:{port}"),
-        "--cluster.listen-address=".to_owned(),
-    ];
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut server = spawn("prometheus-alertmanager", "prometheus-alertmanager", &arguments);
-    listening(port, &mut server).await;
-    let url = format!("http://127.0.0.1:{port}").parse().unwrap();
-    let destination = destination(Channel::Alertmanager { urls: vec![url], texts: Texts::default() });
-    let transport = Transport::new(Duration::from_secs(10), None).unwrap();
-    let now = jiff::Timestamp::now();
-    let mut firing = message(Telling::Firing, &["web"]);
-    (firing.now, firing.members[0].since) = (now, now - jiff::SignedDuration::from_secs(60));
-    let (verdict, said) = transport.deliver_and_quote(&destination, &firing).await;
-    assert_eq!(verdict, Verdict::Accepted, "{said}");
-    let alerts: serde_json::Value = serde_json::from_str(&get(port, "/api/v2/alerts?active=true").await).unwrap();
-    assert_eq!(alerts[0]["labels"]["healthcheck"], "web", "{alerts}");
-    assert_eq!(alerts[0]["status"]["state"], "active", "{alerts}");
-    let mut resolved = firing.clone();
-    resolved.telling = Telling::Resolved;
-    resolved.members[0].ended = Some(now);
-    assert_eq!(transport.deliver(&destination, &resolved).await, Verdict::Accepted);
-    let alerts: serde_json::Value = serde_json::from_str(&get(port, "/api/v2/alerts?active=true").await).unwrap();
-    assert_eq!(alerts.as_array().map(Vec::len), Some(0), "{alerts}");
 }

@@ -8,13 +8,21 @@
 )]
 
 mod build;
+mod certificates;
 mod channels;
+mod closing;
+mod desk;
 mod gallery;
+mod held;
+mod limits;
 mod model;
 mod picture;
 mod pipeline;
 mod promise;
 mod provider;
+mod real_alertmanager;
+mod real_mail;
 mod render;
 mod scenarios;
 mod schema;
+mod storms;

@@ -11,6 +11,7 @@ use health_model::CheckId;
 use health_notifications::{
     Action, Delivery, Entry, Event, Flapping, Input, LedgerKey, Machine, Retrying, Telling, channel::Verdict,
 };
+use health_testkit::long_tests;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -360,13 +361,13 @@ fn an_outage_after_a_resolve_of_unknown_fate_is_told_although_its_successor_was_
     assert_nothing_is_lost(&world, &CheckId::new("default", "b"), true);
 }
 
-/// How many random lives are led.
-fn lives() -> u32 {
-    if std::env::var_os("HEALTH_CHECK_LONG_TESTS").is_some() { 40_000 } else { 400 }
+/// How many lives; with `LONG_TESTS=1`, enough for what happens once in ten thousand.
+fn cases() -> u32 {
+    if long_tests() { 50_000 } else { 400 }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: lives(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_story_is_sound_and_complete(

@@ -1,5 +1,5 @@
 //! The promise, measured: killed at random moments nothing is lost, a storm is a handful of messages, and from a turn to
-//! the provider's socket it is a matter of milliseconds. Longer with `HEALTH_CHECK_LONG_TESTS=1`.
+//! the provider's socket it is a matter of milliseconds. Longer with `LONG_TESTS=1`.
 
 use std::{
     collections::BTreeMap,
@@ -11,6 +11,7 @@ use std::{
 
 use health_model::LabelSelector;
 use health_notifications::{FileLedger, NotificationSettings, Notifications};
+use health_testkit::long_tests;
 use jiff::Timestamp;
 use tokio::{
     io::AsyncWriteExt,
@@ -25,10 +26,6 @@ use crate::{
 };
 
 const CHECKS: usize = 20;
-
-fn long() -> bool {
-    std::env::var_os("HEALTH_CHECK_LONG_TESTS").is_some()
-}
 
 /// The same numbers at every run.
 struct Dice(u64);
@@ -89,7 +86,7 @@ fn messages(received: &[Received], name: &str, status: &str) -> BTreeMap<String,
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_random_moments_it_loses_nothing_and_doubles_only_what_was_under_way() {
-    let transitions = if long() { 1000 } else { 60 };
+    let transitions = if long_tests() { 1000 } else { 60 };
     let provider = Provider::start().await;
     let directory = tempfile::tempdir().unwrap();
     let mut world: BTreeMap<String, bool> = (0..CHECKS).map(|number| (format!("check-{number:02}"), false)).collect();
@@ -131,7 +128,7 @@ async fn killed_at_random_moments_it_loses_nothing_and_doubles_only_what_was_und
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn from_a_turn_to_the_providers_socket_it_takes_less_than_a_quarter_of_a_second() {
-    let turns = if long() { 1000 } else { 200 };
+    let turns = if long_tests() { 1000 } else { 200 };
     let provider = Provider::start().await;
     let directory = tempfile::tempdir().unwrap();
     let ledger = Arc::new(FileLedger::open(directory.path()).unwrap());

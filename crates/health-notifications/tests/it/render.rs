@@ -1,7 +1,7 @@
 //! What people read, word for word: templates, groups, JSON that no response can break.
 
 use health_model::{Channel, ChannelKind, SlackWebhook, Texts};
-use health_notifications::Telling;
+use health_notifications::{Message, Telling};
 use serde_json::{Value, json};
 
 use crate::{
@@ -110,4 +110,47 @@ async fn what_a_target_says_calls_nobody_in_a_chat() {
     // A template may call people: its author is the one who is on call.
     let called = slack(texts("<!channel> %check%"), Telling::Firing, &["web"]).await;
     assert_eq!(called["text"], "<!channel> web");
+}
+
+/// Three checks that began and ended at different times, and failed in different ways.
+fn differing(telling: Telling) -> Message {
+    let mut message = message(telling, &["api", "db", "web"]);
+    for (index, member) in message.members.iter_mut().enumerate() {
+        let later = jiff::SignedDuration::from_mins(i64::try_from(index).unwrap());
+        member.since += later;
+        member.ended = member.ended.map(|ended| ended + later + later);
+        member.snapshot = None;
+        member.response = format!("error {index}");
+    }
+    message
+}
+
+async fn said(texts: Texts, message: &Message) -> String {
+    let provider = Provider::start().await;
+    let webhooks = vec![SlackWebhook { label: "url".to_owned(), url: provider.url.as_str().into() }];
+    let channel = Channel::Slack { webhooks, username: None, channel: None, texts };
+    payload(channel, &provider, message).await.json()["text"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_defaults_read_well_for_several_checks_that_have_little_in_common() {
+    let of = async |telling| said(Texts::default(), &differing(telling)).await;
+    let failing = of(Telling::Firing).await;
+    assert_eq!(
+        failing,
+        "*api, db, web* are failing (the first since 2027-01-15T08:00:00Z) (3 checks; all ConnectionRefused)"
+    );
+    assert_eq!(of(Telling::Resolved).await, "*api, db, web* have recovered after 4m 10s to 6m 10s (3 checks)");
+    let expected = "*api, db, web* have recovered after 4m 10s to 6m 10s (3 checks; they were failing the first since \
+                    2027-01-15T08:00:00Z)";
+    assert_eq!(of(Telling::Summary).await, expected);
+    let expected = "*api, db, web* are no longer watched (they were failing the first since 2027-01-15T08:00:00Z) \
+                    (3 checks)";
+    assert_eq!(of(Telling::Unwatched).await, expected);
+}
+
+#[tokio::test]
+async fn in_a_template_of_ones_own_what_differs_is_several() {
+    let told = said(texts("%check%: %response%, %duration%, %reason%"), &differing(Telling::Firing)).await;
+    assert_eq!(told, "api, db, web: several, several, ConnectionRefused (3 checks; all ConnectionRefused)");
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides whom to tell, and nothing here can make a probe wait.
 
+mod dependencies;
 mod series;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use series::NotificationSeries;
 
 use crate::memory::StateDir;
+use dependencies::Dependencies;
 
 /// The rules of a source: `None` until it has been read for the first time.
 pub(crate) type Rules = Option<Vec<RuleDefinition>>;
@@ -73,18 +75,21 @@ pub(crate) struct Teller {
     notifications: Arc<Notifications>,
     /// Checks that were well when last told of, and as declared then.
     well: HashMap<CheckId, Arc<CheckDefinition>>,
+    dependencies: Dependencies,
 }
 
 impl Teller {
     /// Nothing has been told of yet.
     pub(crate) fn new(notifications: Arc<Notifications>) -> Self {
-        Self { notifications, well: HashMap::new() }
+        Self { notifications, well: HashMap::new(), dependencies: Dependencies::default() }
     }
 
     /// Takes in that a check has changed. One that was well and still is, is not worth a copy of all that is known of
-    /// it: at a thousand probes a second that would be most of the work.
+    /// it (at a thousand probes a second that would be most of the work), unless another check waits for its word.
     pub(crate) fn note(&mut self, change: &Change) {
+        self.dependencies.note(&change.id, change.row.as_ref().map(|row| &*row.definition));
         let still_well = change.transitions.is_empty()
+            && !self.dependencies.awaited(&change.id)
             && change.row.as_ref().is_some_and(|row| is_well(row) && self.knows(&change.id, row));
         if still_well {
             return;

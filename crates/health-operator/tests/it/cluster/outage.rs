@@ -1,11 +1,8 @@
 //! The API server away, frozen, or without memory: probing goes on, nothing is forgotten, everything is written after.
 
-use std::{
-    env,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use health_testkit::control_plane::ControlPlane;
+use health_testkit::{control_plane::ControlPlane, long_tests};
 use serde_json::json;
 
 use super::own;
@@ -13,7 +10,7 @@ use crate::target::Target;
 
 /// How long the API server is away; with `LONG_TESTS=1`, a minute.
 fn outage() -> Duration {
-    Duration::from_secs(if env::var_os("LONG_TESTS").is_some() { 60 } else { 5 })
+    Duration::from_secs(if long_tests() { 60 } else { 5 })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,13 +2,12 @@
 
 use std::{
     collections::HashMap,
-    env,
     pin::pin,
     time::{Duration, Instant},
 };
 
 use futures::StreamExt;
-use health_testkit::control_plane::ControlPlane;
+use health_testkit::{control_plane::ControlPlane, long_tests};
 use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
@@ -22,7 +21,7 @@ use crate::target::Target;
 
 /// How many checks; with `LONG_TESTS=1`, as many as the documentation promises.
 fn many() -> usize {
-    if env::var_os("LONG_TESTS").is_some() { 5000 } else { 500 }
+    if long_tests() { 5000 } else { 500 }
 }
 
 #[tokio::test(flavor = "multi_thread")]
