@@ -213,5 +213,5 @@ fn broken(error: &(dyn Error + 'static), trace: &Trace) -> Failure {
     while let Some(source) = deepest.source() {
         deepest = source;
     }
-    Failure::protocol(format!("the peer does not speak HTTP/2 as gRPC needs it ({deepest})"))
+    Failure::protocol(format!("the peer does not speak HTTP/2 as gRPC needs it ({deepest}): is it the right port?"))
 }

@@ -168,7 +168,7 @@ impl Errand<'_> {
         let document = serde_json::from_slice::<serde_json::Value>(&body.bytes);
         let document = document.map_err(|error| match body.bytes.as_slice() {
             [] => "the body is empty".to_owned(),
-            _ => format!("the body is none ({error})"),
+            _ => format!("the body is not ({error})"),
         });
         let document = document.as_ref().map_err(String::as_str);
         judge::json(&self.http.expected_json, head.status, document, place)?;
@@ -193,7 +193,8 @@ impl Errand<'_> {
             if !self.http.follow_redirects {
                 return Ok(answer);
             }
-            let Some(next) = seen.hop.next(self.http, status, &answer.head.headers)? else { return Ok(answer) };
+            let next = seen.hop.next(self.http, status, &answer.head.headers).inspect_err(|_| trace.leave())?;
+            let Some(next) = next else { return Ok(answer) };
             let place = Place::of(trace, &seen.hop);
             trace.note(format!("{} from {place}, redirected to {}", status_line(status), origin(&next.url)));
             seen.hop = next;

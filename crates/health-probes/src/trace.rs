@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use health_model::{CertificateFacts, Evidence, Outcome, Phases, Reason};
+use health_model::{CertificateFacts, Evidence, Outcome, Phases, Reason, ReasonClass};
 
 use crate::failure::Failure;
 
@@ -122,7 +122,7 @@ impl Trace {
             None => Failure::timeout(),
             Some(other) => Failure::new(
                 Reason::CredentialsUnavailable,
-                format!("{other} did not answer in time: no token, so the target was not asked"),
+                format!("{other} did not answer in time; no token, so the target was not asked"),
             ),
         }
     }
@@ -167,6 +167,7 @@ impl Trace {
             Ok(response) => (Reason::Succeeded, response, None, None),
             Err(failure) => {
                 self.note_end(running, &failure);
+                let failure = self.placed(running, failure);
                 let evidence = Evidence { headers: self.headers, body: self.body, attempts: self.attempts };
                 (failure.reason, failure.message, failure.retry_after, Some(Arc::new(evidence)))
             }
@@ -184,6 +185,22 @@ impl Trace {
         }
     }
 
+    /// The failure, its line saying where: the address and, unless the answer had come, the phase.
+    fn placed(&self, running: Option<Phase>, failure: Failure) -> Failure {
+        let Some(remote) = self.remote.filter(|_| happened_at_the_peer(failure.reason)) else { return failure };
+        let Failure { reason, message, retry_after } = failure;
+        // ICMP knows no ports.
+        let place = if remote.port() == 0 { remote.ip().to_string() } else { remote.to_string() };
+        // What is judged had come.
+        let running = running.filter(|_| reason.class() == ReasonClass::NotCarriedOut);
+        let message = match running {
+            _ if message.contains(&place) => message,
+            Some(phase) => format!("{message} (at {place}, {})", phase.doing()),
+            None => format!("{message} (at {place})"),
+        };
+        Failure { reason, message, retry_after }
+    }
+
     fn note_end(&mut self, running: Option<Phase>, failure: &Failure) {
         let at = running.map_or("judging the answer", Phase::doing);
         let after = self.started.elapsed().as_secs_f64() * 1000.0;
@@ -193,5 +210,21 @@ impl Trace {
             None => format!("{reason} while {at}, after {after:.0} ms"),
         };
         self.note(line);
+    }
+}
+
+/// Whether a failure is the word of the address asked last, and not of names, settings or ourselves. Every deadline says
+/// exactly `Timeout`; where it passed is in the evidence.
+const fn happened_at_the_peer(reason: Reason) -> bool {
+    match reason {
+        Reason::Timeout
+        | Reason::NameNotResolved
+        | Reason::AddressForbidden
+        | Reason::InvalidConfiguration
+        | Reason::CredentialsUnavailable
+        | Reason::NetworkLost
+        | Reason::ProberFault
+        | Reason::RateLimited => false,
+        _ => true,
     }
 }

@@ -262,6 +262,9 @@ fn refused(error: Error, trace: &mut Trace) -> Failure {
         Error::Protocol(ProtocolError::HandshakeIncomplete) => {
             Failure::protocol("the peer closed the connection within the handshake")
         }
+        Error::Protocol(ProtocolError::HttparseError(problem)) => {
+            Failure::protocol(format!("the peer does not speak HTTP/1 ({problem}): is it the right port?"))
+        }
         other => broken(&other, "upgrading to a WebSocket", trace),
     }
 }

@@ -78,7 +78,7 @@ fn most_telling(failures: Vec<(SocketAddr, Failure)>, trace: &mut Trace) -> Fail
         Some((address, mut failure)) => {
             trace.remote = Some(address);
             if count > 1 {
-                failure.message = format!("{} (all {count} addresses failed)", failure.message);
+                failure.message = format!("{} ({count} addresses tried, none answers)", failure.message);
             }
             failure
         }

@@ -69,7 +69,10 @@ fn remedy(status: StatusCode, http: &HttpProbe) -> &'static str {
     match status.as_u16() {
         401 if http.auth.is_none() => ": it wants credentials (basicAuth, bearerToken or oauth2)",
         401 | 403 => ": it refuses these credentials",
-        407 => ": the proxy wants other credentials (proxyUrl)",
+        407 if http.proxy.as_ref().is_some_and(|proxy| proxy.credentials.is_none()) => {
+            ": the proxy wants credentials (user info in proxyUrl)"
+        }
+        407 => ": the proxy refuses these credentials (proxyUrl)",
         301 | 302 | 303 | 307 | 308 if !http.follow_redirects => ": set followRedirects, or expect this status",
         _ => "",
     }
@@ -113,7 +116,10 @@ pub(super) fn body(http: &HttpProbe, status: StatusCode, body: &Body, place: &dy
     if body.cut {
         return Err(Failure::new(
             Reason::BodyTooLarge,
-            format!("{line}: the body is larger than {} bytes (maxBodyBytes), from {place}", http.max_body_bytes),
+            format!(
+                "{line}: the body is larger than {} bytes (maxBodyBytes), from {place}: ask for less, or raise it",
+                http.max_body_bytes
+            ),
         ));
     }
     if let Some(search) = &http.search

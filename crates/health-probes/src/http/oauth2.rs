@@ -160,7 +160,7 @@ fn unavailable(server: &str, failure: Failure) -> Failure {
     let message = format!("{server}: {}", failure.message);
     match failure.reason {
         Reason::InvalidConfiguration | Reason::AddressForbidden | Reason::ProberFault => Failure { message, ..failure },
-        _ => Failure::new(Reason::CredentialsUnavailable, format!("{message}: no token, so the target was not asked")),
+        _ => Failure::new(Reason::CredentialsUnavailable, format!("{message}; no token, so the target was not asked")),
     }
 }
 

@@ -19,12 +19,17 @@ const LONGEST_ANSWER: usize = 16 << 10;
 pub(super) async fn connect(ask: &Ask<'_>, proxy: &HttpProxy, trace: &mut Trace) -> Result<AnyStream, Failure> {
     let host = super::host_of(&proxy.url).map_err(|_| Failure::configuration("proxyUrl: has no host"))?;
     let port = proxy.url.port_or_known_default().unwrap_or(80);
-    let stream = ask.connector.tcp(&host, port, ask.family, trace).await?;
+    let by_the_proxy = |failure: Failure| match failure.reason {
+        // Every deadline says exactly the same.
+        Reason::Timeout => failure,
+        _ => Failure { message: format!("the proxy (proxyUrl): {}", failure.message), ..failure },
+    };
+    let stream = ask.connector.tcp(&host, port, ask.family, trace).await.map_err(by_the_proxy)?;
     match proxy.url.scheme() {
         "http" => Ok(Box::new(stream)),
         "https" => {
             let peer = TlsPeer { host: &host, options: &TlsOptions::default(), alpn: Alpn::Http1 };
-            Ok(Box::new(ask.connector.tls(stream, &peer, trace).await?))
+            Ok(Box::new(ask.connector.tls(stream, &peer, trace).await.map_err(by_the_proxy)?))
         }
         _ => Err(Failure::configuration("proxyUrl: only http and https proxies are spoken to")),
     }
@@ -65,10 +70,10 @@ pub(super) async fn tunnel(
     }
     trace.status_code = Some(status.as_u16());
     let line = status_line(status);
-    let remedy = if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-        ": it wants other credentials (proxyUrl)"
-    } else {
-        ""
+    let remedy = match (status, &proxy.credentials) {
+        (StatusCode::PROXY_AUTHENTICATION_REQUIRED, None) => ": it wants credentials (user info in proxyUrl)",
+        (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(_)) => ": it refuses these credentials (proxyUrl)",
+        _ => "",
     };
     Err(Failure::new(Reason::UnexpectedStatus, format!("{line}: the proxy opens no tunnel to {authority}{remedy}")))
 }

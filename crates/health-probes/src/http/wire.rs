@@ -289,6 +289,9 @@ fn explain(error: &(dyn StdError + 'static), meter: &Meter, trace: &Trace, doing
         if let Some(h2) = error.downcast_ref::<h2::Error>()
             && let Some(reason) = h2.reason()
         {
+            if meter.beginning().starts_with(b"HTTP/1") {
+                return Failure::protocol(format!("{peer} speaks HTTP/1 only: set httpVersion to HTTP1 or Auto"));
+            }
             let whose = if h2.is_remote() { "the peer ended" } else { "the peer broke the rules of" };
             return Failure::protocol(format!("{whose} HTTP/2 while {doing} ({reason:?}) at {peer}"));
         }

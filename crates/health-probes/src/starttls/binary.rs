@@ -31,6 +31,11 @@ async fn hear<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut [u8], trace: &T
     stream.read_exact(buffer).await.map(drop).map_err(|error| trace.broken(&error, "asking for TLS"))
 }
 
+/// The first bytes of an answer, as far as they were read.
+fn beginning(bytes: &[u8]) -> String {
+    format!("\"{}…\"", bytes.escape_ascii())
+}
+
 pub(super) async fn postgres<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, trace: &Trace) -> Result<(), Failure> {
     say(stream, POSTGRES_REQUEST, trace).await?;
     let mut answer = [0];
@@ -42,7 +47,7 @@ pub(super) async fn postgres<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, 
             Reason::UnexpectedAnswer,
             "the PostgreSQL server answered the request for TLS with an error",
         )),
-        other => Err(foreign("PostgreSQL", &format!("the byte {other:#04x}"))),
+        other => Err(foreign("PostgreSQL", &beginning(&[other]))),
     }
 }
 
@@ -58,7 +63,7 @@ pub(super) async fn ldap<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, trac
             hear(stream, &mut bytes[4 - count..], trace).await?;
             u32::from_be_bytes(bytes) as usize
         }
-        _ => return Err(foreign("LDAP", &format!("{head:02x?}"))),
+        _ => return Err(foreign("LDAP", &beginning(&head))),
     };
     if length > LONGEST_PACKET {
         return Err(foreign("LDAP", "a message longer than any answer to a request for TLS"));
@@ -100,7 +105,7 @@ pub(super) async fn mysql<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, tra
     hear(stream, &mut head, trace).await?;
     let length = usize::from(u16::from_le_bytes([head[0], head[1]])) + (usize::from(head[2]) << 16);
     if length == 0 || length > LONGEST_PACKET || head[3] > 1 {
-        return Err(foreign("MySQL", &format!("{head:02x?}")));
+        return Err(foreign("MySQL", &beginning(&head)));
     }
     let mut packet = vec![0; length];
     hear(stream, &mut packet, trace).await?;

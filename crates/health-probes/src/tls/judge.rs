@@ -87,7 +87,7 @@ fn mismatch(facts: &CertificateFacts, name: &ServerName<'_>) -> Failure {
     let wanted = name.to_str();
     let message = if facts.dns_names.is_empty() {
         format!(
-            "the certificate ({}) names no host at all (no subjectAltName), expected {wanted}: the common name does not count",
+            "the certificate ({}) names no host at all (no subjectAltName), expected {wanted}: the common name does not count, issue it with a subjectAltName",
             facts::short_name(facts)
         )
     } else {

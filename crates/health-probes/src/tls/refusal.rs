@@ -35,18 +35,14 @@ pub(super) fn handshake(error: &io::Error, oldest: TlsVersion) -> Option<Failure
 }
 
 fn describe(error: &Error, oldest: TlsVersion) -> Failure {
-    let offered = match oldest {
-        TlsVersion::V1_2 => "TLS 1.2 or 1.3",
-        TlsVersion::V1_3 => "TLS 1.3 (tls.minVersion)",
-    };
     match error {
-        Error::AlertReceived(alert) => failed(&alert_text(*alert, offered)),
+        Error::AlertReceived(alert) => failed(&alert_text(*alert, oldest)),
         Error::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
             | PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled,
-        ) => failed(&format!("the peer's TLS version is too old: expected {offered}")),
+        ) => failed(&too_old("", oldest)),
         Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon | PeerIncompatible::NoKxGroupsInCommon) => {
             failed(NOTHING_IN_COMMON)
         }
@@ -64,13 +60,18 @@ fn describe(error: &Error, oldest: TlsVersion) -> Failure {
 const NOTHING_IN_COMMON: &str = "no cipher suite in common: RSA key exchange, finite-field DHE and CBC suites are not spoken \
                                  here: enable ECDHE with AES-GCM or ChaCha20 on the server";
 
-fn alert_text(alert: AlertDescription, offered: &str) -> String {
+/// Nobody refuses a version for being too new.
+fn too_old(how: &str, oldest: TlsVersion) -> String {
+    let (expected, remedy) = match oldest {
+        TlsVersion::V1_2 => ("TLS 1.2 or 1.3", "enable one of them there"),
+        TlsVersion::V1_3 => ("TLS 1.3 (tls.minVersion)", "enable it there, or lower tls.minVersion"),
+    };
+    format!("the peer's TLS version is too old{how}: expected {expected}: {remedy}")
+}
+
+fn alert_text(alert: AlertDescription, oldest: TlsVersion) -> String {
     match alert {
-        AlertDescription::ProtocolVersion => {
-            format!(
-                "the peer refused the TLS version (alert protocol_version): it may only speak one older than {offered}"
-            )
-        }
+        AlertDescription::ProtocolVersion => too_old(" (alert protocol_version)", oldest),
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => format!(
             "the peer refused the handshake (alert {alert:?}): {NOTHING_IN_COMMON}; or it wants a client certificate \
              (tls.clientCertificate)"

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::ask::{ask, ask_with, ask_within, spec};
 
-fn dns(name: &str, kind: &str, server: DnsServer) -> DnsProbe {
+pub(crate) fn dns(name: &str, kind: &str, server: DnsServer) -> DnsProbe {
     DnsProbe {
         name: name.to_owned(),
         record_type: kind.to_owned(),
@@ -26,11 +26,11 @@ fn dns(name: &str, kind: &str, server: DnsServer) -> DnsProbe {
     }
 }
 
-fn dns_spec(probe: DnsProbe) -> CheckSpec {
+pub(crate) fn dns_spec(probe: DnsProbe) -> CheckSpec {
     spec(Probe::Dns(Box::new(probe)))
 }
 
-fn at(host: &str, port: u16) -> DnsServer {
+pub(crate) fn at(host: &str, port: u16) -> DnsServer {
     DnsServer::Address { host: Host::parse(host), port: Some(port) }
 }
 

@@ -12,7 +12,7 @@ use tonic_health::pb::health_server::HealthServer;
 
 use crate::ask::{ask, spec};
 
-fn grpc(port: u16, service: &str) -> GrpcProbe {
+pub(crate) fn grpc(port: u16, service: &str) -> GrpcProbe {
     GrpcProbe {
         host: Host::parse("127.0.0.1"),
         port,
@@ -23,7 +23,7 @@ fn grpc(port: u16, service: &str) -> GrpcProbe {
     }
 }
 
-fn grpc_spec(probe: GrpcProbe) -> CheckSpec {
+pub(crate) fn grpc_spec(probe: GrpcProbe) -> CheckSpec {
     spec(Probe::Grpc(Box::new(probe)))
 }
 
@@ -90,7 +90,7 @@ impl tonic_health::pb::health_server::Health for Obedient {
     }
 }
 
-async fn obedient() -> Peer {
+pub(crate) async fn obedient() -> Peer {
     Peer::start("127.0.0.1", |stream| async move {
         let service = TowerToHyperService::new(HealthServer::new(Obedient));
         let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());

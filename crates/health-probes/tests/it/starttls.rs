@@ -73,7 +73,7 @@ async fn a_dialogue_goes_on_inside_tls() {
 }
 
 /// A peer that says this first, and these lines in answer to each thing it is told.
-async fn scripted(greeting: &'static [u8], answers: &'static [&'static [u8]]) -> Peer {
+pub(crate) async fn scripted(greeting: &'static [u8], answers: &'static [&'static [u8]]) -> Peer {
     Peer::start("127.0.0.1", move |mut stream| async move {
         let mut heard = [0; 1024];
         let _ = stream.write_all(greeting).await;

@@ -9,7 +9,7 @@ use tokio::{net::UdpSocket, task::JoinHandle};
 
 use crate::ask::{ask, ask_within, spec};
 
-fn udp_spec(host: &str, port: u16, send: &[u8], expect: Option<&str>) -> CheckSpec {
+pub(crate) fn udp_spec(host: &str, port: u16, send: &[u8], expect: Option<&str>) -> CheckSpec {
     spec(Probe::Udp(Box::new(UdpProbe {
         host: Host::parse(host),
         port,

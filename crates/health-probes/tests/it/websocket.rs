@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::ask::{ask, ask_within, spec};
 
-fn websocket(url: &str) -> WebSocketProbe {
+pub(crate) fn websocket(url: &str) -> WebSocketProbe {
     WebSocketProbe {
         url: Url::parse(url).unwrap(),
         headers: Vec::new(),
@@ -26,11 +26,11 @@ fn websocket(url: &str) -> WebSocketProbe {
     }
 }
 
-fn websocket_spec(probe: WebSocketProbe) -> CheckSpec {
+pub(crate) fn websocket_spec(probe: WebSocketProbe) -> CheckSpec {
     spec(Probe::WebSocket(Box::new(probe)))
 }
 
-fn expecting(url: &str, expect: &str) -> WebSocketProbe {
+pub(crate) fn expecting(url: &str, expect: &str) -> WebSocketProbe {
     WebSocketProbe {
         send: Some(b"ping".to_vec()),
         expect: Some(Pattern::multi_line(expect).unwrap()),
