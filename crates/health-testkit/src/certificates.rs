@@ -21,6 +21,8 @@ pub enum Validity {
     Past,
     /// Begins in 2089.
     Future,
+    /// From 2020 to 2080: sooner over than what else is valid now.
+    Shorter,
 }
 
 /// What a certificate is to look like.
@@ -51,6 +53,7 @@ impl<'a> Wanted<'a> {
         (params.not_before, params.not_after) = match self.validity {
             Validity::Now => (date_time_ymd(2020, 1, 1), date_time_ymd(2090, 1, 1)),
             Validity::Past => (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 2, 1)),
+            Validity::Shorter => (date_time_ymd(2020, 1, 1), date_time_ymd(2080, 1, 1)),
             Validity::Future => (date_time_ymd(2089, 1, 1), date_time_ymd(2090, 1, 1)),
         };
         if self.ca {

@@ -35,6 +35,9 @@ const BODY: &str =
 #[case("size(response.json.nodes) == 2 && response.certificate == null")]
 #[case("response.json.nodes.all(a, response.json.nodes.exists(b, a.load <= b.load))")]
 #[case("'x-kind' in response.headers && has(response.json.status)")]
+#[case::negated("!(response.json.status == 'down')")]
+#[case::several_expressions("response.body.matches('up') && response.body.matches('nodes')")]
+#[case::header_does_not_match("!('x-kind' in response.headers && response.headers['x-kind'].matches('^c'))")]
 #[tokio::test]
 async fn what_holds_is_healthy(#[case] source: &str) {
     let outcome = asserted(BODY, source, None).await;

@@ -1,16 +1,17 @@
 //! TLS with certificates of every kind: what is said of each, and what is known of it even so.
 
 use health_model::{
-    ClientCertificate, DialogueStep, Outcome, Pattern, Reason, Sensitive, TcpProbe, TlsOptions, TlsVersion,
+    Assertion, CelExpression, ClientCertificate, DialogueStep, HttpProbe, Outcome, Pattern, Reason, Sensitive,
+    TcpProbe, TlsOptions, TlsVersion,
 };
 use health_testkit::{
     certificates::{Authority, Issued, Validity, Wanted},
-    peer::Peer,
+    peer::{Peer, read_head},
 };
 use rstest::rstest;
 use tokio::io::AsyncWriteExt;
 
-use crate::ask::{FAMILIES, ask, tcp, tcp_spec, the_same};
+use crate::ask::{FAMILIES, ask, get, http_spec, tcp, tcp_spec, the_same};
 
 const NAMES: &[&str] = &["localhost", "127.0.0.1", "::1"];
 
@@ -143,6 +144,59 @@ async fn ssl_check_warns_before_the_certificate_expires(#[case] days: u32, #[cas
     let probe = TcpProbe { certificate_expiry_days: Some(days), ..probe(&peer, trusting(&authority.pem())) };
     let outcome = ask(tcp_spec(probe)).await;
     assert_eq!(outcome.reason, reason, "{}", outcome.response);
+}
+
+#[rstest]
+#[case::within_the_leaf_but_not_its_issuer(20_000, Reason::CertificateExpiring)]
+#[case::within_both(10, Reason::Succeeded)]
+#[tokio::test]
+async fn ssl_check_looks_at_the_whole_chain(#[case] days: u32, #[case] reason: Reason) {
+    let root = Authority::root("root").unwrap();
+    let middle = root.below("shorter middle", Validity::Shorter).unwrap();
+    for bind in FAMILIES {
+        let peer = server_on(bind, &middle.issue(&Wanted::server(NAMES)).unwrap()).await;
+        let probe = TcpProbe { certificate_expiry_days: Some(days), ..probe(&peer, trusting(&root.pem())) };
+        let outcome = ask(tcp_spec(probe)).await;
+        assert_eq!(outcome.reason, reason, "{}", outcome.response);
+        let certificate = outcome.certificate.unwrap();
+        assert_eq!(certificate.not_after.to_string(), "2090-01-01T00:00:00Z");
+        assert_eq!(certificate.chain_not_after.to_string(), "2080-01-01T00:00:00Z");
+        let said = outcome.response.starts_with("an issuer's certificate expires in ");
+        assert_eq!(said, reason == Reason::CertificateExpiring, "{}", outcome.response);
+    }
+}
+
+#[rstest]
+#[case::demanded("response.certificate != null && response.certificate.daysLeft > 30.0", true)]
+#[case::forbidden("response.certificate == null", false)]
+#[tokio::test]
+async fn an_assertion_demands_tls_or_forbids_it(
+    #[case] source: &str,
+    #[case] with_tls: bool,
+    #[values("127.0.0.1", "::1")] bind: &str,
+) {
+    const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let authority = Authority::root("root").unwrap();
+    let issued = authority.issue(&Wanted::server(NAMES)).unwrap();
+    let secure = Peer::start_tls_on(bind, issued.server(&["http/1.1"], None).unwrap(), |mut stream| async move {
+        read_head(&mut stream).await;
+        let _ = stream.write_all(HELLO.as_bytes()).await;
+        let _ = stream.shutdown().await;
+    })
+    .await
+    .unwrap();
+    let plain = Peer::answering_on(bind, HELLO).await.unwrap();
+    for (scheme, peer) in [("https", secure), ("http", plain)] {
+        let expression = CelExpression::new(source).unwrap();
+        let probe = HttpProbe {
+            assertions: vec![Assertion { expression, message: None }],
+            tls: trusting(&authority.pem()),
+            ..get(&format!("{scheme}://{}/", peer.address))
+        };
+        let outcome = ask(http_spec(probe)).await;
+        let expected = if (scheme == "https") == with_tls { Reason::Succeeded } else { Reason::AssertionFailed };
+        assert_eq!(outcome.reason, expected, "{scheme}: {}", outcome.response);
+    }
 }
 
 #[tokio::test]

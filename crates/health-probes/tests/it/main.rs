@@ -7,6 +7,7 @@ mod ask;
 mod assertions;
 mod certificates;
 mod dns;
+mod documented;
 mod explained;
 mod grpc;
 mod hostile;

@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use crate::ask::{ask_with, tcp, tcp_spec};
 
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A machine of its own: resolv.conf, hosts, name server.
 struct Machine {
     folder: TempDir,
@@ -233,4 +236,68 @@ async fn what_a_name_resolves_to_is_judged_by_the_address_policy() {
     let outcome = machine.ask("meta.example", 80).await;
     assert_eq!(outcome.reason, Reason::AddressForbidden, "{}", outcome.response);
     assert_eq!(peer.accepted(), 0);
+}
+
+#[tokio::test]
+async fn a_name_loses_the_addresses_that_are_forbidden() {
+    let machine = Machine::new("", "", &[("mixed.example.", "127.0.0.2"), ("mixed.example.", "127.0.0.1")]).await;
+    let peer = listener().await;
+    let probes = machine.probes(&[], &["127.0.0.2"]);
+    let outcome = ask_with(&probes, tcp_spec(tcp("mixed.example", peer.address.port())), PATIENCE).await;
+    assert_eq!((outcome.reason, outcome.remote_address), (Reason::Succeeded, Some(peer.address)));
+}
+
+#[tokio::test]
+async fn a_name_that_moves_to_a_forbidden_address_is_not_followed_there() {
+    let machine = Machine::new("", "127.0.0.1 rebound\n", &[]).await;
+    let peer = listener().await;
+    let port = peer.address.port();
+    let forbidden = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+    let probes = machine.probes(&[], &["127.0.0.2"]);
+    let ask = || ask_with(&probes, tcp_spec(tcp("rebound", port)), PATIENCE);
+    assert_eq!(ask().await.reason, Reason::Succeeded);
+    std::fs::write(machine.file("hosts"), "127.0.0.2 rebound\n").unwrap();
+    let deadline = std::time::Instant::now() + 2 * PATIENCE;
+    loop {
+        let outcome = ask().await;
+        if outcome.reason == Reason::AddressForbidden {
+            assert_eq!(outcome.response, "127.0.0.2 (rebound) is denied by the rule 127.0.0.2");
+            break;
+        }
+        assert_eq!(outcome.remote_address, Some(peer.address));
+        assert!(std::time::Instant::now() < deadline, "the change was never seen: {}", outcome.response);
+    }
+    let nobody = tokio::time::timeout(Duration::from_millis(1), forbidden.accept()).await;
+    assert!(nobody.is_err(), "somebody connected to the forbidden address");
+}
+
+/// A listener that accepts nobody and whose queue is full, so that the kernel swallows what else comes.
+async fn silent(address: &str) -> (tokio::net::TcpListener, Vec<tokio::net::TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v6().unwrap();
+    socket.bind(address.parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut held = Vec::new();
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(300), tokio::net::TcpStream::connect(at)).await
+    {
+        held.push(stream);
+        assert!(held.len() < 64, "its queue is never full");
+    }
+    (listener, held)
+}
+
+#[tokio::test]
+async fn a_silent_address_does_not_hold_up_a_live_one() {
+    let machine = Machine::new("", "", &[("half.example.", "::1"), ("half.example.", "127.0.0.1")]).await;
+    let (silent, _held) = silent("[::1]:0").await;
+    let port = silent.local_addr().unwrap().port();
+    let live = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let outcome = machine.ask("half.example", port).await;
+    assert_eq!(outcome.reason, Reason::Succeeded, "{}", outcome.response);
+    assert_eq!(outcome.remote_address, live.local_addr().ok());
+    let mut both = tcp_spec(tcp("half.example", port));
+    both.ip_family = IpFamily::Both;
+    let outcome = ask_with(&machine.probes(&[], &[]), both, Duration::from_secs(1)).await;
+    assert_eq!((outcome.reason, outcome.response.as_str()), (Reason::Timeout, "Timeout (over IPv6)"));
 }

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use health_model::{HttpProbe, HttpVersion, IpFamily, Reason, Search, SearchMatcher, TlsOptions};
+use health_model::{
+    ClientCertificate, HttpProbe, HttpVersion, IpFamily, Reason, Search, SearchMatcher, TlsOptions, TlsVersion,
+};
 use health_testkit::certificates::{Authority, Wanted};
 use rstest::rstest;
 use tempfile::TempDir;
@@ -51,7 +53,12 @@ struct Nginx {
     plain: u16,
     h2c: u16,
     tls: u16,
+    /// TLS 1.2 and no later one.
+    old: u16,
+    /// With a client certificate only.
+    mutual: u16,
     ca_pem: String,
+    authority: Authority,
 }
 
 impl Nginx {
@@ -59,16 +66,18 @@ impl Nginx {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::root("root").unwrap();
         let issued = authority.issue(&Wanted::server(&["localhost", "127.0.0.1", "::1"])).unwrap();
-        let (plain, h2c, tls) = (free_port(), free_port(), free_port());
+        let [plain, h2c, tls, old, mutual] = [free_port(), free_port(), free_port(), free_port(), free_port()];
         std::fs::write(folder.path().join("chain.pem"), &issued.chain_pem).unwrap();
         std::fs::write(folder.path().join("key.pem"), &issued.key_pem).unwrap();
+        std::fs::write(folder.path().join("clients.pem"), authority.pem()).unwrap();
         std::fs::write(folder.path().join("index.html"), format!("{}needle", "hay ".repeat(2000))).unwrap();
-        std::fs::write(folder.path().join("nginx.conf"), configuration(folder.path(), plain, h2c, tls)).unwrap();
+        std::fs::write(folder.path().join("nginx.conf"), configuration(folder.path(), [plain, h2c, tls, old, mutual]))
+            .unwrap();
         let mut nginx = Command::new("/usr/sbin/nginx");
         nginx.arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("nginx.conf"));
         let mut running = start(&mut nginx, "nginx-light");
         listening(tls, &mut running).await;
-        Self { _running: running, _folder: folder, plain, h2c, tls, ca_pem: authority.pem() }
+        Self { _running: running, _folder: folder, plain, h2c, tls, old, mutual, ca_pem: authority.pem(), authority }
     }
 
     fn trusted(&self) -> TlsOptions {
@@ -76,7 +85,7 @@ impl Nginx {
     }
 }
 
-fn configuration(folder: &Path, plain: u16, h2c: u16, tls: u16) -> String {
+fn configuration(folder: &Path, [plain, h2c, tls, old, mutual]: [u16; 5]) -> String {
     let root = folder.display();
     format!(
         "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log; events {{}}
@@ -90,6 +99,11 @@ fn configuration(folder: &Path, plain: u16, h2c: u16, tls: u16) -> String {
             location /limited {{ add_header Retry-After 7 always; return 429; }} }}
           server {{ listen 127.0.0.1:{h2c} http2; root {root}; }}
           server {{ listen 127.0.0.1:{tls} ssl http2; listen [::1]:{tls} ssl http2; root {root};
+            ssl_certificate {root}/chain.pem; ssl_certificate_key {root}/key.pem; }}
+          server {{ listen 127.0.0.1:{old} ssl; root {root}; ssl_protocols TLSv1.2;
+            ssl_certificate {root}/chain.pem; ssl_certificate_key {root}/key.pem; }}
+          server {{ listen 127.0.0.1:{mutual} ssl; listen [::1]:{mutual} ssl; root {root};
+            ssl_verify_client on; ssl_client_certificate {root}/clients.pem;
             ssl_certificate {root}/chain.pem; ssl_certificate_key {root}/key.pem; }}
         }}"
     )
@@ -133,6 +147,47 @@ async fn nginx_is_asked_in_both_families_and_limits_us() {
     assert_eq!((outcome.reason, outcome.retry_after), (Reason::RateLimited, Some(Duration::from_secs(7))));
 }
 
+#[rstest]
+#[case::v4("127.0.0.1")]
+#[case::v6("[::1]")]
+#[tokio::test]
+async fn nginx_wants_a_client_certificate(#[case] host: &str) {
+    let nginx = Nginx::new().await;
+    let url = format!("https://{host}:{}/index.html", nginx.mutual);
+    let with = |tls| ask(http_spec(HttpProbe { tls, ..searching(&url) }));
+    let without = with(nginx.trusted()).await;
+    assert_eq!((without.reason, without.status_code), (Reason::UnexpectedStatus, Some(400)), "{}", without.response);
+    assert!(
+        without.response.ends_with("it wants a client certificate (tls.clientCertificate)"),
+        "{}",
+        without.response
+    );
+    let ours = |by: &Authority| {
+        let own = by.issue(&Wanted { client: true, common_name: "prober", ..Wanted::default() }).unwrap();
+        let own =
+            ClientCertificate { certificate_pem: own.chain_pem.as_str().into(), key_pem: own.key_pem.as_str().into() };
+        TlsOptions { client_certificate: Some(own), ..nginx.trusted() }
+    };
+    let good = with(ours(&nginx.authority)).await;
+    assert_eq!((good.reason, good.response.as_str()), (Reason::Succeeded, "200 OK"));
+    let stranger = with(ours(&Authority::root("stranger").unwrap())).await;
+    assert_eq!(stranger.status_code, Some(400), "{}", stranger.response);
+    assert!(stranger.response.contains("it refuses our client certificate"), "{}", stranger.response);
+}
+
+#[tokio::test]
+async fn tls_1_3_demanded_of_a_server_of_1_2_is_named() {
+    let nginx = Nginx::new().await;
+    let url = format!("https://127.0.0.1:{}/index.html", nginx.old);
+    let outcome = ask(http_spec(HttpProbe { tls: nginx.trusted(), ..searching(&url) })).await;
+    assert_eq!(outcome.reason, Reason::Succeeded, "{}", outcome.response);
+    let tls = TlsOptions { min_version: TlsVersion::V1_3, ..nginx.trusted() };
+    let outcome = ask(http_spec(HttpProbe { tls, ..searching(&url) })).await;
+    assert_eq!(outcome.reason, Reason::TlsHandshakeFailed, "{}", outcome.response);
+    assert!(outcome.response.contains("too old"), "{}", outcome.response);
+    assert!(outcome.response.contains("expected TLS 1.3 (tls.minVersion)"), "{}", outcome.response);
+}
+
 #[tokio::test]
 async fn http2_where_only_http1_is_spoken_is_named() {
     let nginx = Nginx::new().await;
@@ -145,7 +200,8 @@ async fn http2_where_only_http1_is_spoken_is_named() {
 }
 
 #[rstest]
-#[case::tls_1_1(&["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"], "TLS")]
+#[case::tls_1_0(&["-tls1", "-cipher", "DEFAULT@SECLEVEL=0"], "too old")]
+#[case::tls_1_1(&["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"], "too old")]
 #[case::rsa_key_exchange(&["-tls1_2", "-cipher", "AES128-GCM-SHA256"], "RSA key exchange")]
 #[case::cbc(&["-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA"], "CBC")]
 #[tokio::test]

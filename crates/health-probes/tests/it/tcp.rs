@@ -160,3 +160,22 @@ async fn a_slow_connection_is_too_slow(#[values("127.0.0.1", "::1")] bind: &str)
     assert_eq!(outcome.reason, Reason::TooSlow);
     assert!(outcome.response.starts_with("Connection Successful: took"), "{}", outcome.response);
 }
+
+#[rstest]
+#[case::the_same(b"\x00\xff\x80ok", Reason::Succeeded)]
+#[case::another(b"\x00\xfe\x80ok", Reason::UnexpectedAnswer)]
+#[tokio::test]
+async fn bytes_are_expected_exactly(
+    #[case] sent: &'static [u8],
+    #[case] reason: Reason,
+    #[values("127.0.0.1", "::1")] bind: &str,
+) {
+    let peer = Peer::start(bind, move |mut stream| async move {
+        let _ = stream.write_all(sent).await;
+    })
+    .await
+    .unwrap();
+    let dialogue = vec![step(None, Some(r"(?-u)\x00\xff\x80ok"))];
+    let outcome = ask(tcp_spec(health_model::TcpProbe { dialogue, ..tcp(bind, peer.address.port()) })).await;
+    assert_eq!(outcome.reason, reason, "{}", outcome.response);
+}
