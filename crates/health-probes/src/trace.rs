@@ -216,15 +216,15 @@ impl Trace {
 /// Whether a failure is the word of the address asked last, and not of names, settings or ourselves. Every deadline says
 /// exactly `Timeout`; where it passed is in the evidence.
 const fn happened_at_the_peer(reason: Reason) -> bool {
-    match reason {
+    !matches!(
+        reason,
         Reason::Timeout
-        | Reason::NameNotResolved
-        | Reason::AddressForbidden
-        | Reason::InvalidConfiguration
-        | Reason::CredentialsUnavailable
-        | Reason::NetworkLost
-        | Reason::ProberFault
-        | Reason::RateLimited => false,
-        _ => true,
-    }
+            | Reason::NameNotResolved
+            | Reason::AddressForbidden
+            | Reason::InvalidConfiguration
+            | Reason::CredentialsUnavailable
+            | Reason::NetworkLost
+            | Reason::ProberFault
+            | Reason::RateLimited
+    )
 }
