@@ -1,7 +1,7 @@
 //! The CustomResourceDefinitions, generated from the types.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
 use kube::core::CustomResourceExt;
 
@@ -20,7 +20,23 @@ pub fn crds() -> String {
 
 /// The CRD of HealthCheck.
 pub(crate) fn health_check() -> CustomResourceDefinition {
-    finished(HealthCheck::crd())
+    let mut crd = finished(HealthCheck::crd());
+    for version in &mut crd.spec.versions {
+        if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+            schema.x_kubernetes_validations.get_or_insert_default().push(not_on_itself());
+        }
+    }
+    crd
+}
+
+/// Only the whole object knows its own name.
+fn not_on_itself() -> ValidationRule {
+    ValidationRule {
+        rule: "!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(one, one == self.metadata.name)".to_owned(),
+        message: Some("is this check itself; remove it".to_owned()),
+        field_path: Some(".spec.dependsOn".to_owned()),
+        ..ValidationRule::default()
+    }
 }
 
 /// The CRD of NotificationRule.

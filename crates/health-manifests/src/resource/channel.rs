@@ -239,6 +239,7 @@ pub struct Alertmanager {
     /// Addresses of every replica.
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(validation = Rule::new("self.all(url, url.matches('^[hH][tT][tT][pP][sS]?://[^/]'))").message("is no http or https address; write one like https://example.org/path"))]
+    #[x_kube(validation = Rule::new("self.all(url, !url.matches('^[^/]*//[^/?#]*@'))").message("holds user info; remove it: it cannot be sent there"))]
     pub urls: Vec<UrlText>,
     /// Message while a check fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,9 +11,13 @@ use super::tls::Tls;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.server) || !has(self.transport) || self.transport == 'Udp' || self.transport == 'Tcp'").message("needs a server for this transport; give server, such as 9.9.9.9 or dns.example.org:853"))]
 #[x_kube(validation = Rule::new("!has(self.tls) || (has(self.transport) && (self.transport == 'Tls' || self.transport == 'Https'))").message("has tls without a transport that speaks it; set transport to Tls or Https"))]
+#[x_kube(validation = Rule::new("!has(self.tls) || !has(self.tls.enabled)").message("has no effect here; remove it: the address says whether TLS is spoken").field_path(".tls.enabled"))]
+#[x_kube(validation = Rule::new("!has(self.tls) || !has(self.tls.startTls)").message("works in tcp only; remove it").field_path(".tls.startTls"))]
+#[x_kube(validation = Rule::new("!has(self.server) || !self.server.contains('://') || (has(self.transport) && self.transport == 'Https')").message("is a URL; write host:port, or set transport to Https").field_path(".server"))]
 pub struct Dns {
     /// Name to ask for. Search domains apply unless it ends in a dot.
     #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("!self.contains('://')").message("is no DNS name; write one like example.org"))]
     pub name: String,
     /// Record type (default A).
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
@@ -21,6 +25,7 @@ pub struct Dns {
     /// Name server, `host` or `host:port`, or with transport Https a URL (default: the system's name servers).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = Rule::new("self.contains('://') || !self.matches('^[^:]*:') || self.matches('^[^:]*:[0-9]{1,5}$') || self.matches('^[^:]*:.*:')").message("has no valid port; write a number from 1 to 65535 after the colon"))]
     pub server: Option<String>,
     /// How to ask (default Udp; truncated answers are asked again over TCP).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -167,10 +167,12 @@ pub(crate) fn severity_schema(_: &mut schemars::SchemaGenerator) -> schemars::Sc
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.schedule) && has(self.duration) && !has(self.start) && !has(self.end)) || (has(self.start) && has(self.end) && !has(self.schedule) && !has(self.duration) && !has(self.timeZone))").message("is neither recurring nor once; give schedule and duration, or start and end"))]
+#[x_kube(validation = Rule::new("!has(self.start) || !has(self.end) || !self.start.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?Z$') || !self.end.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?Z$') || timestamp(self.start) < timestamp(self.end)").message("ends before it starts; put end after start"))]
 pub struct MaintenanceSpec {
     /// When it opens: a cron expression of five fields (minute, hour, day of month, month, day of week).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^ *[^ @]+( +[^ @]+){4} *$')").message("is no cron expression of five fields; write minute, hour, day of month, month and day of week, as in \"0 3 * * 0\""))]
     pub schedule: Option<String>,
     /// How long it stays open: whole seconds or a duration ("2h").
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,9 +185,11 @@ pub struct MaintenanceSpec {
     /// When it opens, once (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^ *[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([zZ]|[+-][0-9]{2}:[0-9]{2}) *$')").message("is no time; write RFC 3339, as in 2026-01-31T22:00:00Z"))]
     pub start: Option<String>,
     /// When it closes (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^ *[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([zZ]|[+-][0-9]{2}:[0-9]{2}) *$')").message("is no time; write RFC 3339, as in 2026-01-31T22:00:00Z"))]
     pub end: Option<String>,
 }

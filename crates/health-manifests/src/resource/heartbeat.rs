@@ -9,6 +9,7 @@ use super::value::{NumberOrText, ValueOrRef};
 /// and `grace`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.token) || !has(self.token.value) || self.token.value != ''").message("is empty; give it a value, or remove token to ask for none").field_path(".token"))]
 pub struct Heartbeat {
     /// How much later than testInterval a report may come: whole seconds or a duration (default: a tenth of
     /// testInterval, but no less than 1 s).

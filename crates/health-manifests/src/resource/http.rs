@@ -15,6 +15,11 @@ use super::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.body) && has(self.bodyFrom))").message("has two bodies; keep body or bodyFrom"))]
 #[x_kube(validation = Rule::new("[has(self.basicAuth), has(self.bearerToken), has(self.oauth2)].filter(x, x).size() <= 1").message("has several kinds of credentials; keep one of basicAuth, bearerToken and oauth2"))]
+#[x_kube(validation = Rule::new("!has(self.tls) || !has(self.tls.enabled)").message("has no effect here; remove it: the address says whether TLS is spoken").field_path(".tls.enabled"))]
+#[x_kube(validation = Rule::new("!has(self.tls) || !has(self.tls.startTls)").message("works in tcp only; remove it").field_path(".tls.startTls"))]
+#[x_kube(validation = Rule::new("!has(self.httpVersion) || self.httpVersion != 'HTTP2' || self.url.matches('^[hH][tT][tT][pP][sS]:')").message("needs an https address; write H2C for HTTP/2 without TLS").field_path(".httpVersion"))]
+#[x_kube(validation = Rule::new("!has(self.httpVersion) || self.httpVersion != 'H2C' || !self.url.matches('^[hH][tT][tT][pP][sS]:')").message("needs an http address; write HTTP2 for HTTP/2 over TLS").field_path(".httpVersion"))]
+#[x_kube(validation = Rule::new("!(has(self.basicAuth) || has(self.bearerToken) || has(self.oauth2)) || !self.url.matches('^[^/]*//[^/?#]*@')").message("holds user info beside other credentials; keep one of the two").field_path(".url"))]
 pub struct Http {
     /// Target, `http://` or `https://`. User info in it is sent as basic auth and shown nowhere.
     #[schemars(length(min = 1, max = 2048))]
@@ -47,6 +52,7 @@ pub struct Http {
     /// Status codes that are healthy: codes, classes ("4xx") and ranges ("200-204"); default ["2xx"].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = Rule::new("self.all(one, type(one) == int ? one >= 100 && one <= 599 : one.matches('^ *([1-5](xx|XX)|[1-5][0-9]{2}( *- *[1-5][0-9]{2})?) *$'))").message("is no status; write a code (200), a class (\"2xx\") or a range (\"200-204\")"))]
     pub expected_status: Option<Vec<NumberOrText>>,
     /// What the body must contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]

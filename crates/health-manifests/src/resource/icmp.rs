@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Icmp {
     /// Name or address.
     #[schemars(length(min = 1, max = 255))]
-    #[x_kube(validation = Rule::new("!self.contains('/')").message("is no host; write a DNS name or an address, without scheme, port or path"))]
+    #[x_kube(validation = Rule::new("!self.contains('/') && !self.matches('^[^:]*:[^:]*$')").message("is no host; write a DNS name or an address, without scheme, port or path"))]
     pub host: String,
     /// Echo requests per probe (default 3).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,11 +10,12 @@ use super::tls::{SslCheck, Tls};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.host) != has(self.ipv4)").message("needs exactly one target; give host or ipv4"))]
 #[x_kube(validation = Rule::new("!(has(self.expectRefused) && self.expectRefused && (has(self.dialogue) || has(self.tls) || has(self.sslCheck)))").message("cannot both be refused and talk; drop expectRefused, or dialogue, tls and sslCheck"))]
+#[x_kube(validation = Rule::new("!has(self.sslCheck) || (has(self.tls) && (has(self.tls.startTls) || (has(self.tls.enabled) && self.tls.enabled)))").message("has sslCheck without TLS; add tls: {enabled: true}"))]
 pub struct Tcp {
     /// Name or address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
-    #[x_kube(validation = Rule::new("!self.contains('/')").message("is no host; write a DNS name or an address, without scheme, port or path"))]
+    #[x_kube(validation = Rule::new("!self.contains('/') && !self.matches('^[^:]*:[^:]*$')").message("is no host; write a DNS name or an address, without scheme, port or path"))]
     pub host: Option<String>,
     /// IPv4 address; `host` takes one as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ use super::value::ValueOrRef;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.startTls) && has(self.enabled) && !self.enabled)").message("is false although startTls asks for TLS; remove one of the two"))]
+#[x_kube(validation = Rule::new("!has(self.ca) || !has(self.ca.value) || self.ca.value.contains('-----BEGIN CERTIFICATE-----')").message("holds no certificate in PEM; give text with -----BEGIN CERTIFICATE-----").field_path(".ca"))]
 pub struct Tls {
     /// Whether TLS is spoken, in `tcp` and `grpc` (default false). Elsewhere the URL's scheme says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

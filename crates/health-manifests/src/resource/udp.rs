@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Udp {
     /// Name or address.
     #[schemars(length(min = 1, max = 255))]
-    #[x_kube(validation = Rule::new("!self.contains('/')").message("is no host; write a DNS name or an address, without scheme, port or path"))]
+    #[x_kube(validation = Rule::new("!self.contains('/') && !self.matches('^[^:]*:[^:]*$')").message("is no host; write a DNS name or an address, without scheme, port or path"))]
     pub host: String,
     /// Port.
     #[schemars(range(min = 1, max = 65535))]

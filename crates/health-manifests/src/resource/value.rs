@@ -93,6 +93,7 @@ pub struct ValueOrRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.value) != has(self.valueFrom)").message("needs exactly one value; give value or valueFrom"))]
+#[x_kube(validation = Rule::new("!has(self.value) || !self.value.contains('\\n')").message("has a value with control characters; HTTP allows none: remove line breaks from it"))]
 pub struct NamedValueOrRef {
     /// The name.
     #[schemars(length(min = 1, max = 256))]
@@ -107,8 +108,9 @@ pub struct NamedValueOrRef {
 }
 
 /// User name and password.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.username.value) || !self.username.value.contains(':')").message("holds a colon; basic auth (RFC 7617) allows none in the user's name").field_path(".username"))]
 pub struct BasicAuth {
     /// The user's name.
     pub username: ValueOrRef,

@@ -8,6 +8,8 @@ use super::{http::UrlText, tls::Tls, value::NamedValueOrRef};
 /// A WebSocket: the upgrade must succeed, and `expect` must match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.tls) || !has(self.tls.enabled)").message("has no effect here; remove it: the address says whether TLS is spoken").field_path(".tls.enabled"))]
+#[x_kube(validation = Rule::new("!has(self.tls) || !has(self.tls.startTls)").message("works in tcp only; remove it").field_path(".tls.startTls"))]
 pub struct WebSocket {
     /// Target, `ws://` or `wss://`. User info in it is sent as basic auth and shown nowhere.
     #[x_kube(validation = Rule::new("self.matches('^[wW][sS][sS]?://[^/]')").message("is no ws or wss address; write one like wss://example.org/path"))]
