@@ -56,7 +56,8 @@ impl Entry {
         let grouped = later(self.owed_at.unwrap_or(self.since), policy.group_wait);
         let debt = |telling, due| Some(Debt { telling, due });
         if self.unwatched {
-            return (self.phase == Phase::Told).then_some(Debt { telling: Telling::Unwatched, due: grouped });
+            let open = self.phase == Phase::Told || self.perhaps_opened(policy);
+            return open.then_some(Debt { telling: Telling::Unwatched, due: grouped });
         }
         if quiet.is_some() || self.silent {
             return None;

@@ -37,7 +37,9 @@ pub(crate) struct InFlight {
     pub(crate) again: bool,
     /// The members, in order.
     pub(crate) members: Vec<CheckId>,
-    /// Those among them, in order, whose end another message may have told already.
+    /// Those among them, in order, that an earlier message may have opened.
+    pub(crate) perhaps_opened: Vec<CheckId>,
+    /// Those among them, in order, that an earlier message may have closed.
     pub(crate) perhaps_closed: Vec<CheckId>,
 }
 
@@ -102,12 +104,16 @@ impl Lane {
     /// A message that may have been accepted already goes again as it was, under the same id.
     fn frozen(&self, id: &LaneId, debts: &BTreeMap<CheckId, Debt>) -> Option<Batch> {
         let (attempt, telling) =
-            debts.iter().find_map(|(check, debt)| Some((self.entries.get(check)?.attempt.as_ref()?, debt.telling)))?;
-        let members: Vec<_> = debts
+            debts.iter().find_map(|(check, debt)| Some((self.attempt_of(check)?, debt.telling)))?;
+        let mut members: Vec<_> = debts
             .iter()
             .filter(|(check, debt)| debt.telling == telling && self.attempt_of(check) == Some(attempt))
             .map(|(check, _)| check.clone())
             .collect();
+        let first = self.entries.get(members.first()?)?;
+        if let (Some(shared), false) = (&first.incident, telling.is_firing()) {
+            members = self.sharing(shared);
+        }
         let incident = self.incident_of(id, members.first()?);
         Some(Batch { id: Arc::clone(attempt), telling, incident, again: true, members })
     }
@@ -159,7 +165,10 @@ impl Lane {
     ) -> Option<(Vec<CheckId>, Option<Arc<str>>)> {
         let storm = |check: &CheckId| self.entries.get(check).and_then(|entry| entry.incident.clone());
         if telling.is_firing() {
-            let fresh: Vec<_> = members.iter().filter(|check| storm(check).is_none()).cloned().collect();
+            // What may be open under its own key stays there.
+            let perhaps_open = |check: &CheckId| self.entries.get(check).is_some_and(|entry| entry.opening);
+            let fresh = members.iter().filter(|check| storm(check).is_none() && !perhaps_open(check));
+            let fresh: Vec<_> = fresh.cloned().collect();
             if fresh.len() > MOST_SINGLE_INCIDENTS && telling == Telling::Firing {
                 return Some((fresh, None));
             }
@@ -170,8 +179,17 @@ impl Lane {
             let key = incident_key(id, &first);
             return Some((vec![first], Some(key)));
         };
-        let together = members.iter().filter(|check| storm(check).as_ref() == Some(&incident)).cloned().collect();
+        let mut together = self.sharing(&incident);
+        if telling.is_firing() {
+            together.retain(|check| members.binary_search(check).is_ok());
+        }
         Some((together, Some(incident)))
+    }
+
+    /// Every check of a shared incident: what closes it closes it for all of them, whatever each of them has to say.
+    fn sharing(&self, incident: &Arc<str>) -> Vec<CheckId> {
+        let sharing = self.entries.iter().filter(|(_, entry)| entry.incident.as_ref() == Some(incident));
+        sharing.map(|(check, _)| check.clone()).collect()
     }
 
     /// Incidents shared by several checks of which one still fails: they stay open.

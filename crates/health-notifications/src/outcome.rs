@@ -30,6 +30,7 @@ impl Entry {
             turns: Vec::new(),
             silent: false,
             attempt: None,
+            opening: false,
             closing: false,
             reopened: None,
             incident: None,
@@ -47,6 +48,8 @@ impl Entry {
         match telling {
             Telling::Firing | Telling::Flapping => {
                 self.phase = Phase::Told;
+                // It is the provider's last word, whatever became of earlier ones.
+                (self.opening, self.closing, self.reopened) = (false, false, None);
                 self.told_at = Some(now);
                 self.times = self.times.saturating_add(1);
                 self.flapping_told |= telling == Telling::Flapping;

@@ -73,29 +73,26 @@ impl Entry {
     }
 
     fn unwatch(&mut self, policy: &Policy, now: Timestamp) -> Fate {
-        let perhaps_opened = self.phase == Phase::Owed && self.attempt.is_some() && policy.style != Style::Chat;
-        if perhaps_opened && !policy.in_flight {
-            // Nobody knows whether it was accepted. Where a key closes it, closing what was never opened does no harm.
-            self.phase = Phase::Told;
-            self.attempt = None;
-        }
-        let opened = self.phase == Phase::Told && !self.silent;
+        let opened = (self.phase == Phase::Told && !self.silent) || self.perhaps_opened(policy);
         if !opened && !policy.in_flight {
             return Fate::Forgotten;
         }
         if !self.unwatched {
             self.unwatched = true;
             self.owed_at = Some(now);
-            if !policy.in_flight {
-                self.attempt = None;
-            }
+            self.attempt = None;
         }
         Fate::Kept
     }
 
+    /// Whether a message that opens it may have been accepted, and closing it is right in either case.
+    pub(crate) fn perhaps_opened(&self, policy: &Policy) -> bool {
+        self.phase == Phase::Owed && self.opening && policy.style != Style::Chat
+    }
+
     fn fails(&mut self, since: Timestamp, muted: bool, policy: &Policy, now: Timestamp) {
-        self.watched_again();
-        if self.closing && self.ended.is_some() {
+        let was_unwatched = self.watched_again();
+        if self.closing && (self.ended.is_some() || was_unwatched) {
             self.reopened = Some(since);
         }
         if self.ended.take().is_some() {
@@ -107,8 +104,9 @@ impl Entry {
             }
         }
         if let Some(reopened) = self.reopens_at(policy).filter(|at| !muted && *at <= now).and(self.reopened) {
-            // Readers may believe that it is over: what fails now is told as another outage.
-            *self = self.afresh(reopened);
+            // Readers may believe that it is over: what fails now is told as another outage. If they do not, the incident
+            // that it was part of is still open.
+            *self = Self { incident: self.incident.clone(), opening: true, ..self.afresh(reopened) };
         }
         match self.phase {
             Phase::Holding if !muted && later(self.since, policy.wait) <= now => {
@@ -131,13 +129,16 @@ impl Entry {
 
     /// Only what has not been offered to a provider yet can be held back again.
     fn still_grouping(&self, policy: &Policy, now: Timestamp) -> bool {
-        self.attempt.is_none() && self.owed_at.is_some_and(|owed| now < later(owed, policy.group_wait))
+        self.attempt.is_none() && !self.opening && self.owed_at.is_some_and(|owed| now < later(owed, policy.group_wait))
     }
 
-    fn watched_again(&mut self) {
-        if std::mem::take(&mut self.unwatched) {
+    /// Takes in that it is watched; says whether that is news.
+    fn watched_again(&mut self) -> bool {
+        let was_unwatched = std::mem::take(&mut self.unwatched);
+        if was_unwatched {
             self.attempt = None;
         }
+        was_unwatched
     }
 
     fn recovers(&mut self, at: Timestamp, policy: &Policy, now: Timestamp) -> Fate {

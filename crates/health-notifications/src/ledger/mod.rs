@@ -96,6 +96,9 @@ pub struct Entry {
     /// The message under way: entries with the same id travel together, before and after a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Arc<str>>,
+    /// A message that opens it was offered, and may have been accepted (until it is known that one was).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub opening: bool,
     /// A message that closes it was offered, and may have been accepted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closing: bool,

@@ -55,12 +55,16 @@ impl Machine {
         for check in &in_flight.members {
             let Some(entry) = lane.entries.get_mut(check) else { continue };
             entry.attempt = None;
-            // An earlier message of unknown fate may have closed it all the same.
+            // Earlier messages of unknown fate may have opened or closed it all the same.
+            if in_flight.perhaps_opened.binary_search(check).is_err() {
+                entry.opening = false;
+            }
             if in_flight.perhaps_closed.binary_search(check).is_err() {
                 entry.closing = false;
                 entry.reopened = None;
             }
-            if entry.phase == Phase::Owed && entry.incident.as_ref() == Some(&in_flight.incident) {
+            let nobody_has_it = entry.phase == Phase::Owed && !entry.opening;
+            if nobody_has_it && entry.incident.as_ref() == Some(&in_flight.incident) {
                 entry.incident = None;
             }
             self.changes.keep(id, check, Some(entry.clone()));

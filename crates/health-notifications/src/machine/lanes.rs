@@ -166,15 +166,16 @@ impl Machine {
     fn dispatch(&mut self, id: &LaneId, destination: Destination, batch: Batch, now: Timestamp) -> Delivery {
         let Batch { id: message, telling, incident, again, members } = batch;
         let storm = destination.style() == Style::Incident && members.len() > 1;
-        let (mut told, mut perhaps_closed) = (Vec::with_capacity(members.len()), Vec::new());
+        let mut told = Vec::with_capacity(members.len());
+        let (mut perhaps_opened, mut perhaps_closed) = (Vec::new(), Vec::new());
         for check in &members {
             let turns = self.turns.recent(check, now);
             let snapshot = self.checks.get(check).map(Arc::clone);
             let Some(entry) = self.lanes.get_mut(id).and_then(|lane| lane.entries.get_mut(check)) else { continue };
             entry.attempt = Some(Arc::clone(&message));
-            if entry.closing {
-                perhaps_closed.push(check.clone());
-            }
+            perhaps_opened.extend(entry.opening.then(|| check.clone()));
+            perhaps_closed.extend(entry.closing.then(|| check.clone()));
+            entry.opening |= telling.is_firing() && entry.phase == Phase::Owed;
             entry.closing |= !telling.is_firing();
             if storm && telling.is_firing() {
                 entry.incident = Some(Arc::clone(&incident));
@@ -193,6 +194,7 @@ impl Machine {
                 incident: Arc::clone(&incident),
                 again,
                 members: told.iter().map(|member| member.check.clone()).collect(),
+                perhaps_opened,
                 perhaps_closed,
             });
         }

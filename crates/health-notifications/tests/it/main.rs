@@ -14,6 +14,7 @@ mod closing;
 mod desk;
 mod gallery;
 mod held;
+mod incidents;
 mod limits;
 mod model;
 mod picture;

@@ -362,12 +362,12 @@ fn an_outage_after_a_resolve_of_unknown_fate_is_told_although_its_successor_was_
 }
 
 /// How many lives; with `LONG_TESTS=1`, enough for what happens once in ten thousand.
-fn cases() -> u32 {
+pub fn lives() -> u32 {
     if long_tests() { 50_000 } else { 400 }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: lives(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_story_is_sound_and_complete(
