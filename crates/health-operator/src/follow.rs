@@ -4,6 +4,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use health_model::Verdict;
 use health_runner::{Board, Change, Subscription};
 use tokio::time::{Instant, sleep_until};
@@ -59,7 +60,13 @@ pub(crate) async fn follow(
         tokio::time::sleep(PACE).await;
     }
     followers.take_rest(&mut subscription).await;
+    // A stop soon after the start may have been noticed before what was true already.
+    is_synced = is_synced || synced.as_mut().now_or_never().is_some();
+    is_whole = is_whole || whole.as_mut().now_or_never().is_some();
     if is_synced {
+        if is_whole {
+            followers.keeper.iter_mut().for_each(Keeper::forget_undeclared);
+        }
         followers.keep(&board).await;
     }
 }

@@ -333,3 +333,41 @@ pub fn etcd(tls: bool) -> Served {
     let daemon = home.start(program.to_str().unwrap(), "etcd-server", &arguments, &[port]).unwrap();
     Served { daemon, port, ca_pem }
 }
+
+/// nginx: plain HTTP on its port, the same over TLS on the other, in both families.
+#[derive(Debug)]
+pub struct WebServer {
+    /// The process, and the port for plain HTTP.
+    pub served: Served,
+    /// HTTPS.
+    pub tls_port: u16,
+}
+
+/// nginx, whose page says `ready: OK`, and whose `/status` answers in JSON to the API key `change-me` alone.
+pub fn nginx() -> WebServer {
+    let (home, ca_pem) = home();
+    let [port, tls_port] = [free_port().unwrap(), free_port().unwrap()];
+    let dir = home.path().display();
+    let text = format!(
+        "daemon off; master_process off; pid {dir}/pid; error_log {dir}/output.log; events {{}}
+        http {{
+          access_log off; client_body_temp_path {dir}/a; proxy_temp_path {dir}/b; fastcgi_temp_path {dir}/c;
+          uwsgi_temp_path {dir}/d; scgi_temp_path {dir}/e;
+          server {{
+            listen 127.0.0.1:{port}; listen [::1]:{port};
+            listen 127.0.0.1:{tls_port} ssl; listen [::1]:{tls_port} ssl;
+            ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/key.pem;
+            location / {{ default_type text/plain; return 200 'ready: OK\\n'; }}
+            location /status {{
+              default_type application/json;
+              if ($http_x_api_key != change-me) {{ return 403; }}
+              return 200 '{{\"status\": \"up\", \"queue\": 3}}';
+            }}
+          }}
+        }}"
+    );
+    let config = home.write("nginx.conf", text).unwrap();
+    let arguments = ["-p", &dir.to_string(), "-c", config.to_str().unwrap()];
+    let daemon = home.start("nginx", "nginx-light", &arguments, &[port, tls_port]).unwrap();
+    WebServer { served: Served { daemon, port, ca_pem }, tls_port }
+}

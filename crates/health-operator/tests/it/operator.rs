@@ -116,6 +116,18 @@ impl Operator {
         get(self.rest, path)
     }
 
+    /// Reports to a heartbeat, with this bearer token; the status code of the answer.
+    pub(crate) fn report(&self, path: &str, token: Option<&str>) -> u16 {
+        let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let mut stream = TcpStream::connect(self.rest).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: test\r\n{authorization}Content-Length: 0\r\n");
+        write!(stream, "{head}Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
     /// `/healthchecks`.
     pub(crate) fn healthchecks(&self) -> Value {
         let (status, body) = self.rest("/healthchecks");

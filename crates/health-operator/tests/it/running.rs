@@ -1,6 +1,11 @@
 //! Starting, answering, stopping.
 
-use std::{net::TcpListener, process::Output};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    process::Output,
+    time::Duration,
+};
 
 use crate::{
     operator::{Manifests, Operator, http_check, program},
@@ -147,4 +152,38 @@ fn the_demo_shows_every_way_a_check_can_stand() {
     assert_eq!(stands("backing-off"), (false.into(), "CheckBackoff".into()));
     assert_eq!(stands("errored"), (false.into(), "Errored".into()));
     operator.stop();
+}
+
+#[test]
+fn a_process_that_was_stopped_blames_nobody_and_asks_again() {
+    // Accepts, and never answers what it holds: the kernel completes the handshake, so the probe waits for an answer.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let answer = |stream: &mut std::net::TcpStream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    };
+    let manifests = Manifests::new().with("web.yaml", &http_check("web", &url));
+    let mut operator = Operator::start(&manifests.path());
+    let (mut first, _) = listener.accept().unwrap();
+    answer(&mut first);
+    operator.wait_for_turn("default/web", true);
+    // This one is in flight while the whole process stands still for longer than its timeout of a second.
+    let (_held, _) = listener.accept().unwrap();
+    operator.signal("STOP");
+    std::thread::sleep(Duration::from_millis(2500));
+    operator.signal("CONT");
+    operator.healthchecks_until("the pause to be noticed", |checks| {
+        checks["web"]["response"].as_str().is_some_and(|response| response.contains("paused"))
+    });
+    let (mut next, _) = listener.accept().unwrap();
+    answer(&mut next);
+    operator.healthchecks_until("the next answer", |checks| checks["web"]["response"] == "200 OK");
+    assert_eq!(operator.healthchecks()["web"]["healthy"], true);
+    assert!(
+        operator.metric(r#"healthcheck_failures_total{namespace="default",name="web",reason="ProberFault"}"#) >= 1.0
+    );
+    // From here on nobody answers: what is in flight at the end does not matter.
+    let log = operator.stop();
+    assert!(!log.iter().any(|line| line.contains(r#""message":"failing""#)), "nothing has turned: {log:#?}");
 }

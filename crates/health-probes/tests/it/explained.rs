@@ -179,7 +179,7 @@ fn connection_lines() -> Vec<Line> {
             ask(spec).await
         }),
         line("silence", async {
-            let peer = Peer::start("127.0.0.1", |stream| hold(stream)).await.unwrap();
+            let peer = Peer::start("127.0.0.1", hold).await.unwrap();
             ask_within(http_spec(get(&format!("http://{}/", peer.address))), Duration::from_millis(300)).await
         }),
         line("a forbidden address", async { ask(tcp_spec(tcp("169.254.169.254", 80))).await }),
@@ -375,11 +375,10 @@ fn other_lines() -> Vec<Line> {
 fn steady(text: &str) -> String {
     let words = text.split(' ').map(|word| {
         let bare = word.trim_matches(['(', ')', ',', ':', ';']);
-        let steady = match bare.parse::<std::net::SocketAddr>() {
+        match bare.parse::<std::net::SocketAddr>() {
             Ok(address) => word.replace(&format!(":{}", address.port()), ":PORT"),
-            Err(_) => return word.to_owned(),
-        };
-        steady
+            Err(_) => word.to_owned(),
+        }
     });
     let mut words: Vec<String> = words.collect();
     for at in 1..words.len() {
