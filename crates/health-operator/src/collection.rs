@@ -2,7 +2,7 @@
 //!
 //! Pure: the folder, `validate` and `probe` read files in their own ways and meet here.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use health_manifests::{
     FolderMaterials, HealthCheckManifest, IgnoredObject, Manifest, NotificationRuleManifest, ParsedText, Place,
@@ -21,6 +21,8 @@ pub(crate) struct Collection {
     pub(crate) problems: Vec<Problem>,
     /// References that nothing here answers.
     pub(crate) missing: Vec<Problem>,
+    /// Checks that `dependsOn` or a rule names and nobody declares: most likely typing errors, but no reason to refuse.
+    pub(crate) undeclared: Vec<Problem>,
     /// Objects of other kinds.
     pub(crate) ignored: Vec<IgnoredObject>,
     /// Secrets and ConfigMaps.
@@ -89,6 +91,13 @@ impl<'a> Gathered<'a> {
                 unanswered(manifest.place(), &format!("HealthCheck {}", check.meta.id), check.spec.as_ref().err()?)
             })
             .collect();
+        let mut undeclared = Vec::new();
+        for (manifest, check) in manifests.values().zip(&checks) {
+            let object = format!("HealthCheck {}", check.meta.id);
+            let names = check.spec.iter().flat_map(|spec| &spec.depends_on);
+            let named = Named { place: manifest.place(), object: &object, field: "spec.dependsOn" };
+            undeclared.extend(named.undeclared(names, check.meta.id.namespace(), &manifests));
+        }
         for id in refuse_cycles(&mut checks) {
             let wrong = checks.iter().find(|check| check.meta.id == id).and_then(|check| check.spec.as_ref().err());
             let place = manifests.get(&id).map(|manifest| manifest.place());
@@ -99,8 +108,46 @@ impl<'a> Gathered<'a> {
         missing.extend(rules.iter().filter_map(|(place, rule)| {
             unanswered(place, &format!("NotificationRule {}", rule.id), rule.spec.as_ref().err()?)
         }));
+        for (place, rule) in &rules {
+            let object = format!("NotificationRule {}", rule.id);
+            let names = rule.spec.iter().flat_map(|spec| &spec.checks);
+            let named = Named { place, object: &object, field: "spec.checks" };
+            undeclared.extend(named.undeclared(names, rule.id.namespace(), &manifests));
+        }
         let rules = rules.into_iter().map(|(_, rule)| rule).collect();
-        Collection { checks, rules, problems, missing, ignored, materials: material_count }
+        Collection { checks, rules, problems, missing, undeclared, ignored, materials: material_count }
+    }
+}
+
+/// Where checks are named.
+struct Named<'a> {
+    place: &'a Place,
+    object: &'a str,
+    field: &'a str,
+}
+
+impl Named<'_> {
+    /// A problem for each name that no check of the namespace has.
+    fn undeclared<'n>(
+        &self,
+        names: impl Iterator<Item = &'n Arc<str>>,
+        namespace: &str,
+        declared: &BTreeMap<CheckId, &HealthCheckManifest>,
+    ) -> Vec<Problem> {
+        let Self { place, object, field } = self;
+        let unknown = names.enumerate().filter(|(_, name)| !declared.contains_key(&CheckId::new(namespace, &***name)));
+        unknown
+            .map(|(index, name)| Problem {
+                field: Some(format!("{field}[{index}]")),
+                value: Some(name.to_string()),
+                ..problem(
+                    place,
+                    object,
+                    format!("no check of namespace {namespace} has this name"),
+                    "is it spelt right?",
+                )
+            })
+            .collect()
     }
 }
 
@@ -154,6 +201,28 @@ mod tests {
         let problem = twins.problems[0].to_string();
         let wanted = "b.yaml:1: HealthCheck default/web: metadata.name: is declared already in a.yaml:1; this one is";
         assert!(problem.starts_with(wanted), "{problem}");
+    }
+
+    #[test]
+    fn a_name_of_a_check_that_nobody_declares_is_told() {
+        let rule = "apiVersion: check.cloudders.com/v1alpha1\nkind: NotificationRule\nmetadata: {name: r}\n\
+            spec: {checks: [web, wbe], webhook: {url: 'http://localhost/'}}\n";
+        let all = all_of(&[
+            ("a.yaml", check("web", "  dependsOn: [router]\n")),
+            ("b.yaml", check("router", "").replace("{name: router}", "{name: router, namespace: other}")),
+            ("r.yaml", rule.to_owned()),
+        ]);
+        let told: Vec<String> = all.undeclared.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "a.yaml:1: HealthCheck default/web: spec.dependsOn[0]: no check of namespace default has this name; is it \
+                 spelt right? (value: router)",
+                "r.yaml:1: NotificationRule default/r: spec.checks[1]: no check of namespace default has this name; is it \
+                 spelt right? (value: wbe)",
+            ]
+        );
+        assert!(all.problems.is_empty() && all.checks.iter().all(|check| check.spec.is_ok()));
     }
 
     #[test]

@@ -206,8 +206,8 @@ impl Trace {
         let after = self.started.elapsed().as_secs_f64() * 1000.0;
         let reason = failure.reason;
         let line = match self.remote {
-            Some(remote) => format!("{remote}: {reason} while {at}, after {after:.0} ms"),
-            None => format!("{reason} while {at}, after {after:.0} ms"),
+            Some(remote) => format!("{remote}: {reason} while {at}, after {after:.1} ms"),
+            None => format!("{reason} while {at}, after {after:.1} ms"),
         };
         self.note(line);
     }

@@ -91,7 +91,13 @@ pub(crate) struct RunFlags {
     pub(crate) max_hung: u32,
     /// Threads that probe. One asks thousands of targets a second at the least cost for each; more help where most
     /// targets speak TLS.
-    #[arg(long, env = "HEALTH_CHECK_PROBE_THREADS", value_name = "NUMBER", default_value_t = 1)]
+    #[arg(
+        long,
+        env = "HEALTH_CHECK_PROBE_THREADS",
+        hide_env_values = true,
+        value_name = "NUMBER",
+        default_value_t = 1
+    )]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) probe_threads: u16,
     /// Longest time to stay away from a target that answers 429 Too Many Requests.

@@ -130,6 +130,9 @@ Examples:
 
 Exit codes: 0 all healthy, 1 something is not (refused and silent targets included),
 2 something could not be asked: usage, manifest, Secret.")]
+#[command(
+    override_usage = "health-check-operator probe [OPTIONS] <TARGET>\n       health-check-operator probe [OPTIONS] -f <FILE>"
+)]
 pub(crate) struct ProbeArgs {
     /// What to probe.
     #[arg(value_name = "TARGET", required_unless_present = "file", conflicts_with = "file")]

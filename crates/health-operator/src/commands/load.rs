@@ -19,6 +19,8 @@ pub(crate) struct Loaded {
     pub(crate) texts: Vec<ParsedText>,
     /// Files and folders that could not be read.
     pub(crate) unreadable: Vec<Problem>,
+    /// Folders without a single manifest: most likely not the ones that were meant.
+    pub(crate) empty: Vec<Problem>,
 }
 
 /// Reads everything the paths lead to: a folder stands for every `*.yaml` and `*.yml` below it.
@@ -61,6 +63,13 @@ impl Loaded {
             Ok(listing) => listing,
             Err(error) => return self.unreadable.push(unreadable(&path.display().to_string(), &error)),
         };
+        if listing.files.is_empty() && listing.unreadable.is_empty() {
+            self.empty.push(Problem {
+                message: "holds no *.yaml and no *.yml".to_owned(),
+                remedy: "is it the right folder?".to_owned(),
+                ..unreadable(&path.display().to_string(), &"")
+            });
+        }
         for file in &listing.files {
             self.add(&file.display().to_string(), folder::read(file));
         }

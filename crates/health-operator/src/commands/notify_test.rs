@@ -69,7 +69,7 @@ fn find(arguments: &NotifyTestArgs) -> anyhow::Result<(RuleId, Arc<RuleSpec>)> {
 }
 
 fn rules(path: &Path) -> anyhow::Result<Vec<RuleDefinition>> {
-    let Loaded { mut texts, unreadable } = load(&[path.to_owned()]);
+    let Loaded { mut texts, unreadable, empty: _ } = load(&[path.to_owned()]);
     if let Some(problem) = unreadable.into_iter().next() {
         bail!("{problem}");
     }

@@ -20,10 +20,10 @@ use crate::{
 /// # Errors
 /// When standard output cannot be written to.
 pub(crate) fn run(arguments: &ValidateArgs) -> anyhow::Result<ExitCode> {
-    let Loaded { texts, unreadable } = load(&arguments.paths);
+    let Loaded { texts, unreadable, empty } = load(&arguments.paths);
     let mut collection = collect(texts.iter());
     collection.problems.splice(0..0, unreadable);
-    let warnings = warnings(&collection);
+    let warnings = [empty, warnings(&collection)].concat();
     let answer = match arguments.output {
         OutputFormat::Text => for_people(&collection, &warnings, texts.len()),
         OutputFormat::Json => format!("{:#}\n", for_programs(&collection, &warnings, texts.len())),
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &ValidateArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn warnings(collection: &Collection) -> Vec<Problem> {
-    let mut warnings = collection.missing.clone();
+    let mut warnings = [&collection.missing[..], &collection.undeclared[..]].concat();
     let mut others = BTreeMap::<&str, (&IgnoredObject, usize)>::new();
     for object in &collection.ignored {
         others.entry(&object.kind).or_insert((object, 0)).1 += 1;
@@ -67,7 +67,7 @@ fn for_people(collection: &Collection, warnings: &[Problem], files: usize) -> St
     for warning in warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
-    let Collection { checks, rules, problems, materials, missing: _, ignored: _ } = collection;
+    let Collection { checks, rules, problems, materials, missing: _, undeclared: _, ignored: _ } = collection;
     let _ = writeln!(
         text,
         "{}, {}, {}, {}: {}, {}",

@@ -253,7 +253,13 @@ impl Folder {
 }
 
 fn lines(collection: &Collection) -> BTreeSet<String> {
-    collection.problems.iter().chain(&collection.missing).map(Problem::to_string).collect()
+    collection
+        .problems
+        .iter()
+        .chain(&collection.missing)
+        .chain(&collection.undeclared)
+        .map(Problem::to_string)
+        .collect()
 }
 
 fn tell_difference(before: &FolderReport, now: &BTreeSet<String>) {

@@ -156,6 +156,33 @@ fn validate_of_nothing_that_can_be_read_exits_1() {
 }
 
 #[test]
+fn validate_of_a_folder_without_manifests_warns_that_it_may_be_the_wrong_one() {
+    let manifests = Manifests::new().with("notes.txt", "kind: HealthCheck");
+    let folder = manifests.path();
+    let output = run(&["validate", folder.to_str().unwrap()]);
+    assert_eq!(code(&output), 0);
+    let warning = format!("warning: {}: holds no *.yaml and no *.yml; is it the right folder?\n", folder.display());
+    assert!(said(&output).starts_with(&warning), "{}", said(&output));
+}
+
+#[test]
+fn probe_of_nothing_says_both_ways_to_name_a_target() {
+    let output = run(&["probe"]);
+    assert_eq!(code(&output), 2);
+    let words = complained(&output);
+    assert!(words.contains("probe [OPTIONS] <TARGET>") && words.contains("probe [OPTIONS] -f <FILE>"), "{words}");
+}
+
+#[test]
+fn help_shows_the_names_of_variables_and_never_their_values() {
+    let output = program().arg("--help").env("HEALTH_CHECK_PROBE_THREADS", "7").output().unwrap();
+    let text = said(&output);
+    assert!(text.contains("[env: HEALTH_CHECK_PROBE_THREADS]"), "{text}");
+    let shown: Vec<&str> = text.lines().filter(|line| line.contains("[env: ") && line.contains('=')).collect();
+    assert!(shown.is_empty(), "{shown:?}");
+}
+
+#[test]
 fn crds_are_printed_as_yaml_that_validate_passes_over() {
     let output = run(&["crds"]);
     assert_eq!(code(&output), 0);

@@ -87,7 +87,7 @@ fn gather(arguments: &ProbeArgs) -> anyhow::Result<Questions> {
         let spec = spec.map_err(|problem| anyhow::Error::msg(problem.sentence()))?;
         return Ok(Questions { checks: vec![unnamed(spec)], problems: Vec::new() });
     };
-    let Loaded { mut texts, unreadable } = load(std::slice::from_ref(file));
+    let Loaded { mut texts, unreadable, empty: _ } = load(std::slice::from_ref(file));
     let mut collection = collect(texts.iter());
     if !collection.missing.is_empty() && file.is_file() {
         texts.extend(materials_beside(file));

@@ -13,11 +13,15 @@ async fn the_first_check_is_there_in_the_commands_of_the_document() {
     let namespace = cluster.plane.namespace("first").await.unwrap();
     let operator = cluster.operator(&namespace);
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/kubernetes.md")).unwrap();
-    // The document asks the API server where a node has it; here something else listens.
+    // The document asks the API server where every pod finds it; here something else listens.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
+    let here = |script: &str| {
+        script.replace("host: kubernetes.default.svc, port: 443", &format!("host: 127.0.0.1, port: {port}"))
+    };
+    assert_ne!(here(&text), text, "the document names the API server");
     let scripts: Vec<String> =
-        text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap().replace("6443", &port)).collect();
+        text.split("```sh\n").skip(1).map(|rest| here(rest.split("```").next().unwrap())).collect();
     assert_eq!(scripts.len(), 2);
     let kubectl = program("kubectl").unwrap();
     let folder = kubectl.parent().unwrap().display().to_string();
