@@ -7,6 +7,7 @@
     reason = "tests fail by panicking; helpers are shared between modules"
 )]
 
+mod books;
 mod build;
 mod certificates;
 mod channels;
@@ -14,7 +15,7 @@ mod closing;
 mod desk;
 mod gallery;
 mod held;
-mod incidents;
+
 mod limits;
 mod model;
 mod picture;

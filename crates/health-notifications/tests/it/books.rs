@@ -1,5 +1,5 @@
-//! A provider with incidents against a plain account: whatever happened, in the end exactly the checks that fail and are
-//! watched are covered by an open incident, and no incident stays open about nothing.
+//! What a provider shows against a plain account: whatever happened, in the end exactly the checks that fail and are
+//! watched are covered by an open incident, an active alert or a last word, and none of these is about nothing.
 //!
 //! Random lives: results, checks and the rule that go and come back, suspensions, kills at any moment, storms that share
 //! an incident, and a provider that accepts, vanishes (perhaps after it accepted) and refuses.
@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::{
-    build::{Target, at, rule, rule_spec},
+    build::{Target, at, rule, rule_spec, slack},
     model::lives,
 };
 
@@ -50,8 +50,20 @@ enum Reply {
     Refuses,
 }
 
+/// What keeps the provider's books.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Books {
+    /// Incidents, by key.
+    Pagerduty,
+    /// Alerts, by labels.
+    Alertmanager,
+    /// Whoever reads along, by check.
+    Slack,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Setting {
+    books: Books,
     wait: Duration,
     group: Duration,
     send_resolved: bool,
@@ -65,7 +77,9 @@ struct World {
     under_way: Option<Delivery>,
     suspended: bool,
     now: Timestamp,
-    /// What the provider shows as open: incident to the checks that it was opened for.
+    /// A message ended without anybody knowing how.
+    doubtful: bool,
+    /// What the provider shows as open, and for which checks it was opened.
     open: BTreeMap<Arc<str>, BTreeSet<CheckId>>,
 }
 
@@ -80,6 +94,7 @@ impl World {
             under_way: None,
             suspended: false,
             now: at(0),
+            doubtful: false,
             open: BTreeMap::new(),
         };
         world.begin();
@@ -87,8 +102,13 @@ impl World {
     }
 
     fn rules(&self) -> Input {
-        let api_url = "http://127.0.0.1:1".parse().unwrap();
-        let channel = Channel::Pagerduty { api_url, routing_key: "key".into(), texts: Texts::default() };
+        let url: url::Url = "http://127.0.0.1:1".parse().unwrap();
+        let texts = Texts::default();
+        let channel = match self.setting.books {
+            Books::Pagerduty => Channel::Pagerduty { api_url: url, routing_key: "key".into(), texts },
+            Books::Alertmanager => Channel::Alertmanager { urls: vec![url], texts },
+            Books::Slack => slack(url.as_str()),
+        };
         let mut spec = rule_spec(&NAMES, channel);
         spec.wait_before_send = self.setting.wait;
         spec.group_wait = self.setting.group;
@@ -131,11 +151,16 @@ impl World {
 
     fn accept(&mut self, delivery: &Delivery) {
         let message = &delivery.message;
-        if message.telling.is_firing() {
-            let members = message.members.iter().map(|member| member.check.clone());
-            self.open.entry(Arc::clone(&message.incident)).or_default().extend(members);
-        } else {
-            self.open.remove(&message.incident);
+        for check in message.members.iter().map(|member| &member.check) {
+            let key = match self.setting.books {
+                Books::Pagerduty => Arc::clone(&message.incident),
+                Books::Alertmanager | Books::Slack => check.to_string().into(),
+            };
+            if message.telling.is_firing() {
+                self.open.entry(key).or_default().insert(check.clone());
+            } else {
+                self.open.remove(&key);
+            }
         }
     }
 
@@ -144,6 +169,7 @@ impl World {
         if matches!(reply, Reply::Accepts | Reply::Vanishes { accepted: true }) {
             self.accept(&delivery);
         }
+        self.doubtful |= matches!(reply, Reply::Vanishes { .. });
         let why = "because".to_owned();
         let verdict = match reply {
             Reply::Accepts => Verdict::Accepted,
@@ -155,6 +181,7 @@ impl World {
     }
 
     fn kill(&mut self, accepted: bool) {
+        self.doubtful |= self.under_way.is_some();
         if let Some(delivery) = self.under_way.take().filter(|_| accepted) {
             self.accept(&delivery);
         }
@@ -240,7 +267,9 @@ impl World {
         let covered: BTreeSet<CheckId> = self.open.values().flatten().cloned().collect();
         let forgotten: Vec<_> = failing.difference(&covered).collect();
         assert!(forgotten.is_empty(), "nobody is told that {forgotten:?} fail: {:#?} {:#?}", self.open, self.ledger);
-        if self.setting.send_resolved {
+        // A chat has no key to close by: what it perhaps never opened about a check that is gone is not closed there.
+        let closes = self.setting.books != Books::Slack || !self.doubtful;
+        if self.setting.send_resolved && closes {
             let about_nothing = |members: &&BTreeSet<CheckId>| members.is_disjoint(&failing);
             let left: Vec<_> = self.open.values().filter(about_nothing).collect();
             assert!(left.is_empty(), "incidents stay open about what is over: {left:?} {:#?}", self.ledger);
@@ -284,7 +313,10 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 fn settings() -> impl Strategy<Value = Setting> {
     let wait = prop_oneof![Just(0), Just(10)].prop_map(Duration::from_secs);
     let group = prop_oneof![Just(0), Just(5)].prop_map(Duration::from_secs);
-    (wait, group, prop_oneof![4 => Just(true), 1 => Just(false)]).prop_map(|(wait, group, send_resolved)| Setting {
+    let books = prop_oneof![2 => Just(Books::Pagerduty), 1 => Just(Books::Alertmanager), 1 => Just(Books::Slack)];
+    let send_resolved = prop_oneof![4 => Just(true), 1 => Just(false)];
+    (books, wait, group, send_resolved).prop_map(|(books, wait, group, send_resolved)| Setting {
+        books,
         wait,
         group,
         send_resolved,
