@@ -101,7 +101,11 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
     let follow_stop = CancellationToken::new();
     let followers = Followers { keeper, teller: Teller::new(Arc::clone(&notifications)) };
     let following = follow(Arc::clone(&board), followers, feed.synced(), feed.known_as_a_whole(), follow_stop.clone());
-    let following = parts.keep_running("follow", following);
+    let following = {
+        // Whoever acts on changes shares no thread with the probes.
+        let _context = serving.enter();
+        parts.keep_running("follow", following)
+    };
     let feeding = match feed {
         Feed::Folder(folder) => start_folder(folder, &parts, &engine, &addresses, &stop).await?,
         Feed::Cluster(cluster) => {

@@ -13,6 +13,7 @@ mod certificates;
 mod channels;
 mod closing;
 mod desk;
+mod file_ledger;
 mod gallery;
 mod held;
 

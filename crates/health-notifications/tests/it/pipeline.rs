@@ -1,8 +1,17 @@
 //! The whole pipeline against a real provider on the loopback.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use health_notifications::{FileLedger, LedgerStore, MemoryLedger, NotificationSettings, Notifications};
+use health_notifications::{
+    Entry, FileLedger, LedgerChange, LedgerError, LedgerFuture, LedgerKey, LedgerStore, MemoryLedger,
+    NotificationSettings, Notifications,
+};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -84,4 +93,51 @@ async fn a_restart_tells_nothing_again_and_closes_what_was_opened() {
     let told = provider.wait_for(2).await;
     assert!(text(&told[1]).contains("has recovered"), "{}", text(&told[1]));
     assert_eq!(told.len(), 2);
+}
+
+/// A ledger that cannot be written until it is mended.
+#[derive(Debug, Default)]
+struct Broken {
+    memory: MemoryLedger,
+    mended: AtomicBool,
+}
+
+impl LedgerStore for Broken {
+    fn load(&self) -> LedgerFuture<'_, Vec<(LedgerKey, Entry)>> {
+        self.memory.load()
+    }
+
+    fn write<'a>(&'a self, changes: &'a [LedgerChange]) -> LedgerFuture<'a, ()> {
+        if self.mended.load(Ordering::Relaxed) {
+            return self.memory.write(changes);
+        }
+        Box::pin(async { Err(LedgerError::Unavailable("the disk is full".to_owned())) })
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_written_holds_nothing_up_and_is_written_when_it_can() {
+    let provider = Provider::start().await;
+    let ledger = Arc::new(Broken::default());
+    let (pipeline, _stop) = start(ledger.clone());
+    let mut web = Target::new("web");
+    pipeline.set_rules(vec![rule("team", rule_spec(&["web"], slack(&provider.url)))]);
+    pipeline.observe(web.fails(Timestamp::now()));
+    pipeline.synced();
+    provider.wait_for(1).await;
+    let told = |pipeline: &Notifications| pipeline.metrics().delivered.values().any(|sent| sent.accepted == 1);
+    let mut changes = pipeline.changes();
+    while !told(&pipeline) {
+        changes.changed().await.unwrap();
+    }
+    let metrics = pipeline.metrics();
+    assert!(metrics.ledger_failures >= 1 && metrics.ledger_unwritten == 1, "{metrics:?}");
+    assert!(ledger.memory.entries().is_empty());
+    ledger.mended.store(true, Ordering::Relaxed);
+    let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+    while ledger.memory.entries().is_empty() {
+        assert!(tokio::time::Instant::now() < patience, "it was never written");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ledger.memory.entries().values().next().unwrap().times, 1, "as it stands now");
 }

@@ -159,11 +159,11 @@ pub(crate) struct ProbeArgs {
 #[command(after_help = "\
 Examples:
   health-check-operator notify-test on-call --manifests ./checks
-  health-check-operator notify-test team-a/on-call --manifests ./checks
+  health-check-operator notify-test team-a/on-call        in the cluster of the kubeconfig, or the one that the pod runs in
 
 Exit codes: 0 every channel accepted the message, 1 one did not, 2 usage, manifest or Secret.")]
 pub(crate) struct NotifyTestArgs {
-    /// The rule: its name, or namespace/name.
+    /// The rule: its name, or namespace/name. In a cluster, a name alone is of the kubeconfig's namespace.
     #[arg(value_name = "RULE")]
     pub(crate) rule: String,
     /// The folder or file that holds the rule and its Secrets; without it, the cluster at hand.

@@ -1,10 +1,11 @@
-//! `notify-test`: a marked test message through every channel of a rule, and what each provider said.
+//! `notify-test`: a marked test message through every channel of a rule of a folder or of the cluster at hand, and what
+//! each provider said.
 //!
 //! Nothing is recorded, and nothing that the provider says is shown with a secret in it.
 
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use health_model::{RuleDefinition, RuleId, RuleSpec};
 use health_notifications::{
     Trial,
@@ -14,7 +15,7 @@ use health_notifications::{
 use jiff::Timestamp;
 
 use super::load::{Loaded, load, materials_beside};
-use crate::{cli::NotifyTestArgs, collection::collect, logging, output};
+use crate::{cli::NotifyTestArgs, collection::collect, kubernetes, logging, output};
 
 /// Exit code when there is no such rule or it cannot be used.
 const EXIT_NOT_SENT: u8 = 2;
@@ -27,7 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When standard output cannot be written to, or there are no roots of trust to be had.
 pub(crate) fn run(arguments: &NotifyTestArgs) -> anyhow::Result<ExitCode> {
     logging::init(arguments.log);
-    let (rule, spec) = match find(arguments) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (rule, spec) = match runtime.block_on(find(arguments)) {
         Ok(found) => found,
         Err(error) => {
             output::tell(&format!("error: {error:#}"));
@@ -35,7 +37,6 @@ pub(crate) fn run(arguments: &NotifyTestArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let transport = Transport::new(PATIENCE, None)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let trials = runtime.block_on(try_out(&rule, &spec, &transport, Timestamp::now()));
     output::print(&trials.iter().map(line).collect::<String>())?;
     let all_accepted = trials.iter().all(|trial| trial.verdict == Verdict::Accepted);
@@ -51,20 +52,21 @@ fn line(trial: &Trial) -> String {
     }
 }
 
-fn find(arguments: &NotifyTestArgs) -> anyhow::Result<(RuleId, Arc<RuleSpec>)> {
-    let path = arguments.manifests.as_deref().context(
-        "name the folder or file that holds the rule and its Secrets with --manifests (- reads standard input, as in \
-         kubectl get notificationrule,secret -o yaml)",
-    )?;
-    let mut named: Vec<RuleDefinition> =
-        rules(path)?.into_iter().filter(|rule| is_meant(&rule.id, &arguments.rule)).collect();
+async fn find(arguments: &NotifyTestArgs) -> anyhow::Result<(RuleId, Arc<RuleSpec>)> {
+    let RuleDefinition { id, spec, .. } = match &arguments.manifests {
+        Some(path) => in_folder(path, &arguments.rule)?,
+        None => kubernetes::rule(kubernetes::connect().await?, &arguments.rule).await?,
+    };
+    let spec = spec.map_err(|problem| anyhow::anyhow!("{id} cannot be used: {problem}"))?;
+    Ok((id, spec))
+}
+
+fn in_folder(path: &Path, asked: &str) -> anyhow::Result<RuleDefinition> {
+    let mut named: Vec<RuleDefinition> = rules(path)?.into_iter().filter(|rule| is_meant(&rule.id, asked)).collect();
     match (named.pop(), named.is_empty()) {
-        (None, _) => bail!("{} holds no NotificationRule {}", path.display(), arguments.rule),
-        (Some(_), false) => bail!("several namespaces have a rule {0}: write namespace/{0}", arguments.rule),
-        (Some(RuleDefinition { id, spec, .. }), true) => {
-            let spec = spec.map_err(|problem| anyhow::anyhow!("{id} cannot be used: {problem}"))?;
-            Ok((id, spec))
-        }
+        (None, _) => bail!("{} holds no NotificationRule {asked}", path.display()),
+        (Some(_), false) => bail!("several namespaces have a rule {asked}: write namespace/{asked}"),
+        (Some(rule), true) => Ok(rule),
     }
 }
 

@@ -66,7 +66,7 @@ impl ClusterMaterials {
     }
 
     /// Takes in what a read brought; says whether that changes anything for who refers to it.
-    fn take(&self, reference: &Reference, read: Result<KeyValues, MaterialError>) -> bool {
+    pub(super) fn take(&self, reference: &Reference, read: Result<KeyValues, MaterialError>) -> bool {
         let mut held = self.lock();
         let now = Instant::now();
         match (held.get_mut(reference), read) {
@@ -177,7 +177,7 @@ impl ReaderTask {
     }
 
     async fn follow(&self, reference: &Reference) {
-        let read = tokio::time::timeout(READ_TIMEOUT, self.get(reference))
+        let read = tokio::time::timeout(READ_TIMEOUT, read_once(&self.client, reference))
             .await
             .unwrap_or_else(|_| Err(MaterialError::Unavailable("the API server does not answer".to_owned())));
         match &read {
@@ -189,22 +189,23 @@ impl ReaderTask {
             let _ = self.changed.send(reference.clone()).await;
         }
     }
+}
 
-    async fn get(&self, reference: &Reference) -> Result<KeyValues, MaterialError> {
-        let (namespace, name) = (reference.id.namespace(), reference.id.name());
-        match reference.kind {
-            MaterialKind::Secret => {
-                let secret = Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await;
-                let secret = secret.map_err(refusal)?.ok_or(MaterialError::NotFound)?;
-                Ok(secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect())
-            }
-            MaterialKind::ConfigMap => {
-                let map = Api::<ConfigMap>::namespaced(self.client.clone(), namespace).get_opt(name).await;
-                let map = map.map_err(refusal)?.ok_or(MaterialError::NotFound)?;
-                let text = map.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.into_bytes()));
-                let binary = map.binary_data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
-                Ok(text.chain(binary).collect())
-            }
+/// Reads what a reference names, now.
+pub(super) async fn read_once(client: &Client, reference: &Reference) -> Result<KeyValues, MaterialError> {
+    let (namespace, name) = (reference.id.namespace(), reference.id.name());
+    match reference.kind {
+        MaterialKind::Secret => {
+            let secret = Api::<Secret>::namespaced(client.clone(), namespace).get_opt(name).await;
+            let secret = secret.map_err(refusal)?.ok_or(MaterialError::NotFound)?;
+            Ok(secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect())
+        }
+        MaterialKind::ConfigMap => {
+            let map = Api::<ConfigMap>::namespaced(client.clone(), namespace).get_opt(name).await;
+            let map = map.map_err(refusal)?.ok_or(MaterialError::NotFound)?;
+            let text = map.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.into_bytes()));
+            let binary = map.binary_data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
+            Ok(text.chain(binary).collect())
         }
     }
 }

@@ -7,6 +7,7 @@ mod client;
 mod events;
 mod materials;
 mod metrics;
+mod one_rule;
 mod rule_ledger;
 mod rule_status;
 mod source;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use client::connect;
 pub(crate) use metrics::ClusterMetrics;
+pub(crate) use one_rule::rule;
 pub(crate) use rule_ledger::RuleLedger;
 pub(crate) use rule_status::RuleStatuses;
 pub(crate) use source::SourceState;

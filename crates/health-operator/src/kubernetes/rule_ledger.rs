@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -41,18 +41,30 @@ type Lines = BTreeMap<(CheckId, DestinationKey), Entry>;
 pub(crate) struct RuleLedger {
     client: Client,
     statuses: state::Receiver<Statuses>,
+    kept: Kept,
+}
+
+/// What is kept, and what of it has room in a status. No client inside.
+#[derive(Default)]
+struct Kept {
+    rules: Mutex<BTreeMap<RuleId, Lines>>,
     metrics: ClusterMetrics,
-    kept: Mutex<BTreeMap<RuleId, Lines>>,
 }
 
 impl RuleLedger {
     pub(super) fn new(client: Client, statuses: state::Receiver<Statuses>, metrics: ClusterMetrics) -> Self {
-        Self { client, statuses, metrics, kept: Mutex::default() }
+        Self { client, statuses, kept: Kept { rules: Mutex::default(), metrics } }
+    }
+}
+
+impl Kept {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<RuleId, Lines>> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in changes; says which rules' statuses no longer say what is kept.
     fn take(&self, changes: &[LedgerChange]) -> BTreeSet<RuleId> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.locked();
         for LedgerChange { key, entry } in changes {
             let LedgerKey { rule, destination, check } = key.clone();
             let lines = kept.entry(rule).or_default();
@@ -65,7 +77,7 @@ impl RuleLedger {
     }
 
     fn lines(&self, rule: &RuleId) -> Vec<LedgerEntry> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.locked();
         let Some(lines) = kept.get(rule) else { return Vec::new() };
         let mut all: Vec<(&CheckId, &DestinationKey, &Entry)> =
             lines.iter().map(|((check, destination), entry)| (check, destination, entry)).collect();
@@ -86,7 +98,9 @@ impl RuleLedger {
         }
         written
     }
+}
 
+impl RuleLedger {
     async fn write_rule(&self, rule: RuleId) -> Result<(), LedgerError> {
         let resource = Kind::NotificationRule.resource();
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), rule.namespace(), &resource);
@@ -94,14 +108,14 @@ impl RuleLedger {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             "metadata": {"name": rule.name(), "namespace": rule.namespace()},
-            "status": {"ledger": self.lines(&rule)},
+            "status": {"ledger": self.kept.lines(&rule)},
         });
         let parameters = PatchParams::apply(LEDGER_MANAGER).force();
         match api.patch_status(rule.name(), &parameters, &Patch::Apply(&body)).await {
             Ok(_) => Ok(()),
             // The rule is gone, and its ledger with it.
             Err(kube::Error::Api(status)) if status.code == 404 => {
-                self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&rule);
+                self.kept.locked().remove(&rule);
                 Ok(())
             }
             Err(kube::Error::Api(status)) => Err(LedgerError::Unavailable(format!(
@@ -126,13 +140,13 @@ impl LedgerStore for RuleLedger {
                 .collect();
             let changes: Vec<LedgerChange> =
                 all.iter().map(|(key, entry)| LedgerChange { key: key.clone(), entry: Some(entry.clone()) }).collect();
-            self.take(&changes);
+            self.kept.take(&changes);
             Ok(all)
         })
     }
 
     fn write<'a>(&'a self, changes: &'a [LedgerChange]) -> LedgerFuture<'a, ()> {
-        let rules = self.take(changes);
+        let rules = self.kept.take(changes);
         let writes = stream::iter(rules).map(|rule| self.write_rule(rule)).buffer_unordered(WRITERS);
         Box::pin(writes.try_collect())
     }
@@ -163,4 +177,49 @@ fn read(rule: &RuleId, line: &LedgerEntry) -> Option<(LedgerKey, Entry)> {
     let destination = serde_json::from_str(line.detail.get(DESTINATION)?).ok()?;
     let check = CheckId::new(rule.namespace(), line.check.as_str());
     Some((LedgerKey { rule: rule.clone(), destination, check }, entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use health_model::ChannelKind;
+
+    use super::*;
+
+    fn change(check: &str, phase: &str) -> LedgerChange {
+        let entry = json!({
+            "since": "2027-01-15T08:00:00Z", "phase": phase, "reason": "ConnectionRefused",
+            "response": "x".repeat(256), "target": "y".repeat(256),
+        });
+        let destination = DestinationKey { channel: ChannelKind::Slack, label: "url".into() };
+        let (rule, check) = (RuleId::new("default", "team"), CheckId::new("default", check));
+        LedgerChange { key: LedgerKey { rule, destination, check }, entry: serde_json::from_value(entry).unwrap() }
+    }
+
+    #[test]
+    fn what_is_kept_is_read_again_as_it_was() {
+        let (kept, change) = (Kept::default(), change("web", "Told"));
+        let rule = kept.take(std::slice::from_ref(&change)).pop_first().unwrap();
+        let lines = kept.lines(&rule);
+        let (key, entry) = read(&rule, &lines[0]).unwrap();
+        assert_eq!((key, Some(entry)), (change.key, change.entry));
+        assert!(
+            read(&rule, &LedgerEntry { detail: BTreeMap::new(), ..lines[0].clone() }).is_none(),
+            "another version's"
+        );
+    }
+
+    #[test]
+    fn a_status_too_large_keeps_what_must_be_told_or_closed_and_counts_that_it_left_something_out() {
+        let kept = Kept::default();
+        let held = (0..2000).map(|number| change(&format!("a-{number}"), "Holding"));
+        let told = (0..500).map(|number| change(&format!("z-{number}"), "Told"));
+        let changes: Vec<LedgerChange> = held.chain(told).collect();
+        let rule = kept.take(&changes).pop_first().unwrap();
+        let lines = kept.lines(&rule);
+        let bytes = serde_json::to_string(&lines).unwrap().len();
+        assert!(bytes <= MOST_BYTES + 2 * lines.len(), "{bytes}");
+        assert_eq!(lines.iter().filter(|line| line.state == "Told").count(), 500);
+        assert!(lines.len() < 2500);
+        assert_eq!(kept.metrics.ledgers_truncated(), 1);
+    }
 }

@@ -1,4 +1,4 @@
-//! Which checks others depend on: their word is awaited even when it says nothing new.
+//! Which checks depend on others, and which are depended on: their word counts even when it says nothing new.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -35,9 +35,9 @@ impl Dependencies {
         }
     }
 
-    /// Whether any check depends on this one.
-    pub(super) fn awaited(&self, check: &CheckId) -> bool {
-        self.dependents.contains_key(check)
+    /// Whether any check depends on this one, or this one on any: then it also counts when it was last asked.
+    pub(super) fn matters(&self, check: &CheckId) -> bool {
+        self.dependents.contains_key(check) || self.of_checks.contains_key(check)
     }
 }
 
@@ -59,18 +59,21 @@ mod tests {
     }
 
     #[test]
-    fn a_check_is_awaited_as_long_as_another_depends_on_it() {
+    fn a_check_matters_as_long_as_it_depends_on_another_or_another_on_it() {
         let mut dependencies = Dependencies::default();
         let id = |name: &str| CheckId::new("default", name);
         for (name, on) in [("web", &["db"][..]), ("api", &["db", "dns"]), ("db", &[])] {
             dependencies.note(&id(name), Some(&check(name, on)));
         }
-        assert!(
-            dependencies.awaited(&id("db")) && dependencies.awaited(&id("dns")) && !dependencies.awaited(&id("web"))
-        );
+        for name in ["web", "api", "db", "dns"] {
+            assert!(dependencies.matters(&id(name)), "{name}");
+        }
+        assert!(!dependencies.matters(&id("mail")));
         dependencies.note(&id("api"), Some(&check("api", &["dns"])));
-        assert!(dependencies.awaited(&id("db")), "web still depends on it");
+        assert!(dependencies.matters(&id("db")), "web still depends on it");
         dependencies.note(&id("web"), None);
-        assert!(!dependencies.awaited(&id("db")) && dependencies.awaited(&id("dns")));
+        assert!(
+            !dependencies.matters(&id("db")) && !dependencies.matters(&id("web")) && dependencies.matters(&id("dns"))
+        );
     }
 }

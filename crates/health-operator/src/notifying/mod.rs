@@ -4,8 +4,14 @@
 
 mod dependencies;
 mod series;
+#[cfg(test)]
+mod storm;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use health_model::{CheckDefinition, CheckId, Reason, RuleDefinition, Verdict};
@@ -13,6 +19,7 @@ use health_notifications::{
     CheckSnapshot, FileLedger, LedgerStore, MemoryLedger, NotificationSettings, Notifications, Observation,
 };
 use health_runner::{Change, Row};
+use jiff::Timestamp;
 use tokio::{runtime::Handle, sync::watch as state};
 use tokio_util::sync::CancellationToken;
 
@@ -70,36 +77,72 @@ pub(crate) async fn pass_rules(
     stop.run_until_cancelled(passing).await;
 }
 
+/// How soon a check that goes on saying the same is told of again, so that a repeat does not quote an old answer.
+const SAME_WORD_EVERY: Duration = Duration::from_secs(5);
+
 /// Tells the pipeline of checks, and keeps from it what says nothing new.
 pub(crate) struct Teller {
     notifications: Arc<Notifications>,
-    /// Checks that were well when last told of, and as declared then.
-    well: HashMap<CheckId, Arc<CheckDefinition>>,
+    told: HashMap<CheckId, Told>,
     dependencies: Dependencies,
+}
+
+/// What the pipeline was last told of a check.
+struct Told {
+    definition: Arc<CheckDefinition>,
+    word: Word,
+    at: Instant,
+}
+
+/// As much of how a check stands as decides whether anybody is told anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Word {
+    verdict: Verdict,
+    reason: Reason,
+    failing_since: Option<Timestamp>,
+    restored: bool,
+    overdue: bool,
+}
+
+impl Word {
+    fn of(row: &Row) -> Self {
+        let standing = &row.standing;
+        Self {
+            verdict: standing.verdict,
+            reason: standing.reason,
+            failing_since: standing.failing_since,
+            restored: standing.restored,
+            overdue: row.overdue(),
+        }
+    }
+
+    fn is_well(self) -> bool {
+        self.verdict == Verdict::Healthy && self.reason == Reason::Succeeded && !self.restored && !self.overdue
+    }
 }
 
 impl Teller {
     /// Nothing has been told of yet.
     pub(crate) fn new(notifications: Arc<Notifications>) -> Self {
-        Self { notifications, well: HashMap::new(), dependencies: Dependencies::default() }
+        Self { notifications, told: HashMap::new(), dependencies: Dependencies::default() }
     }
 
-    /// Takes in that a check has changed. One that was well and still is, is not worth a copy of all that is known of
-    /// it (at a thousand probes a second that would be most of the work), unless another check waits for its word.
+    /// Takes in that a check has changed. One that goes on saying the same is not worth a copy of all that is known of
+    /// it (at a thousand probes a second that would be most of the work), unless a dependency makes its every word count.
     pub(crate) fn note(&mut self, change: &Change) {
         self.dependencies.note(&change.id, change.row.as_ref().map(|row| &*row.definition));
-        let still_well = change.transitions.is_empty()
-            && !self.dependencies.awaited(&change.id)
-            && change.row.as_ref().is_some_and(|row| is_well(row) && self.knows(&change.id, row));
-        if still_well {
-            return;
-        }
+        let now = Instant::now();
         match &change.row {
-            Some(row) if is_well(row) => {
-                self.well.insert(change.id.clone(), Arc::clone(&row.definition));
+            Some(row) => {
+                let word = Word::of(row);
+                if change.transitions.is_empty() && self.says_nothing_new(&change.id, row, word, now) {
+                    return;
+                }
+                let told = Told { definition: Arc::clone(&row.definition), word, at: now };
+                self.told.insert(change.id.clone(), told);
             }
-            _ => {
-                self.well.remove(&change.id);
+            None => {
+                self.told.remove(&change.id);
             }
         }
         self.notifications.observe(Observation {
@@ -109,19 +152,16 @@ impl Teller {
         });
     }
 
+    fn says_nothing_new(&self, id: &CheckId, row: &Row, word: Word, now: Instant) -> bool {
+        let same = |told: &&Told| Arc::ptr_eq(&told.definition, &row.definition) && told.word == word;
+        let Some(told) = self.told.get(id).filter(same) else { return false };
+        !self.dependencies.matters(id) && (word.is_well() || now.duration_since(told.at) < SAME_WORD_EVERY)
+    }
+
     /// Takes in that every check the source declares has been noted.
     pub(crate) fn synced(&self) {
         self.notifications.synced();
     }
-
-    fn knows(&self, id: &CheckId, row: &Row) -> bool {
-        self.well.get(id).is_some_and(|known| Arc::ptr_eq(known, &row.definition))
-    }
-}
-
-fn is_well(row: &Row) -> bool {
-    let standing = &row.standing;
-    standing.verdict == Verdict::Healthy && standing.reason == Reason::Succeeded && !standing.restored
 }
 
 fn snapshot(row: &Row) -> Arc<CheckSnapshot> {

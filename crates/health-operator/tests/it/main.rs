@@ -6,6 +6,7 @@ mod commands;
 mod docs;
 mod examples;
 mod folder;
+mod killed;
 mod operator;
 mod running;
 mod secrets;

@@ -142,3 +142,85 @@ fn a_heartbeat_address_that_cannot_be_read_is_not_shown() {
     let help = program().arg("--help").env("HEALTH_CHECK_HEARTBEAT_URL", "pl4nted").output().unwrap();
     assert_clean("the help", &String::from_utf8(help.stdout).unwrap());
 }
+
+/// A rule with every channel, each with a secret of its own wherever it takes one.
+fn every_channel(provider: &str) -> String {
+    let port = provider.rsplit(':').next().unwrap().trim_end_matches('/');
+    let hook = |name: &str| format!("webhook: {{url: \"{provider}pl4nted-{name}\"}}");
+    let value = |name: &str| format!("{{value: pl4nted-{name}}}");
+    format!(
+        "---\napiVersion: check.cloudders.com/v1alpha1\nkind: NotificationRule\nmetadata: {{name: every-channel}}\n\
+         spec:\n  checks: [web]\n  groupWait: 0\n  slack: {{{}}}\n  discord: {{{}}}\n  teams: {{{}}}\n  \
+         googleChat: {{{}}}\n  telegram: {{apiUrl: \"{provider}\", botToken: {}, chatId: {}}}\n  \
+         pagerduty: {{apiUrl: \"{provider}\", routingKey: {}}}\n  opsgenie: {{apiUrl: \"{provider}\", apiKey: {}}}\n  \
+         ntfy: {{url: \"{provider}\", topic: {}, token: {}}}\n  \
+         matrix: {{homeserver: \"{provider}\", room: \"!r:example.org\", token: {}}}\n  \
+         email: {{to: [ops@example.org], from: health@example.org, smtp: {{host: 127.0.0.1, port: {port}, tls: None, \
+         username: {}, password: {}}}}}\n  alertmanager: {{urls: [\"{provider}pl4nted-am\"]}}\n  \
+         webhook: {{url: \"{provider}pl4nted-webhook\", headers: [{{name: X-Key, value: pl4nted-key}}], hmacSecret: {}}}\n",
+        hook("slack"),
+        hook("discord"),
+        hook("teams"),
+        hook("google-chat"),
+        value("telegram"),
+        value("chat"),
+        value("pagerduty"),
+        value("opsgenie"),
+        value("topic"),
+        value("ntfy"),
+        value("matrix"),
+        value("user"),
+        value("password"),
+        value("hmac"),
+    )
+}
+
+#[test]
+fn no_channel_leaves_its_secret_anywhere_at_trace_level() {
+    let target = Target::answering("500 Internal Server Error", "");
+    let provider = Target::answering("403 Forbidden", "no");
+    let check = "apiVersion: check.cloudders.com/v1alpha1\nkind: HealthCheck\nmetadata: {name: web}\n\
+                 spec: {testInterval: 200ms, http: {url: \"URL\"}}\n";
+    let manifests =
+        Manifests::new().with("all.yaml", &(check.replace("URL", &target.url()) + &every_channel(&provider.url())));
+    let validated = program().arg("validate").arg(manifests.path()).output().unwrap();
+    let said = [validated.stdout, validated.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert_clean("validate", &said);
+    assert!(validated.status.success(), "{said}");
+    let state = tempfile::tempdir().unwrap();
+    let operator = Operator::start_with(&manifests.path(), |command| {
+        command.args(["--log-level", "trace", "--state-dir"]).arg(state.path()).env("RUST_LOG", "trace")
+    });
+    let refused =
+        |channel: &str| format!(r#"healthcheck_notifications_total{{channel="{channel}",outcome="rejected"}}"#);
+    let http = "slack discord teams googleChat telegram pagerduty opsgenie ntfy matrix alertmanager webhook";
+    operator.healthchecks_until("every channel to have been refused", |_| {
+        let metrics = operator.metrics();
+        http.split(' ').all(|channel| {
+            let name = refused(channel);
+            metrics.lines().any(|line| line.strip_prefix(&name).is_some_and(|count| count.trim() != "0"))
+        })
+    });
+    let requests = provider.requests().join("\n");
+    for secret in
+        "slack discord teams google-chat telegram chat pagerduty opsgenie topic ntfy matrix webhook key am".split(' ')
+    {
+        assert!(requests.contains(&format!("pl4nted-{secret}")), "the secret of {secret} is in use");
+    }
+    for path in ["/healthchecks", "/api/v1/checks", "/api/v1/checks/default/web"] {
+        assert_clean(path, &operator.rest(path).1);
+    }
+    assert_clean("/metrics", &operator.metrics());
+    let log = operator.stop();
+    assert_clean("the log", &log.join("\n"));
+    for file in std::fs::read_dir(state.path()).unwrap() {
+        let path = file.unwrap().path();
+        assert_clean(&path.display().to_string(), &String::from_utf8_lossy(&std::fs::read(&path).unwrap()));
+    }
+    let mut test = program();
+    test.args(["notify-test", "every-channel", "--log-level", "trace", "--manifests"]).arg(manifests.path());
+    let output = test.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_clean("notify-test", &String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+}

@@ -1,6 +1,8 @@
 //! Rules of the folder, and the signs of life to the outside.
 
-use std::net::TcpListener;
+use std::{collections::BTreeSet, net::TcpListener};
+
+use serde_json::Value;
 
 use crate::{
     operator::{Manifests, Operator, http_check},
@@ -90,4 +92,72 @@ fn a_test_message_goes_through_every_channel_and_says_what_the_provider_said() {
     let said = String::from_utf8_lossy(&said.get_output().stdout).into_owned();
     assert_eq!(said, "slack (url): refused: answered 404 Not Found: no_service\n");
     test("nobody", &manifests.path()).code(2);
+}
+
+#[test]
+fn of_what_goes_down_together_only_the_root_is_told_whichever_is_asked_first() {
+    let (web, db) = (Target::answering("200 OK", ""), Target::answering("200 OK", ""));
+    let slack = Target::answering("200 OK", "ok");
+    // The dependent is asked ten times as often as what it depends on.
+    let dependent = http_check("web", &web.url()) + "  dependsOn: [db]\n";
+    let root = http_check("db", &db.url()).replace("200ms", "2s");
+    let rule = rule(&slack.url()).replace("[web]", "[web, db]").replace("100ms", "0s");
+    let manifests = Manifests::new().with("all.yaml", &(dependent + &root + &rule));
+    let operator = Operator::start(&manifests.path());
+    operator.healthchecks_until("both to be well", |all| all["web"]["healthy"] == true && all["db"]["healthy"] == true);
+    web.answer("500 Internal Server Error", "");
+    db.answer("500 Internal Server Error", "");
+    operator.healthchecks_until("Slack to be told of the database", |_| !slack.requests().is_empty());
+    db.answer("200 OK", "");
+    operator.healthchecks_until("Slack to be told of what still fails", |_| slack.requests().len() >= 3);
+    let told = slack.requests();
+    assert!(told[0].contains("*db* is failing"), "{told:#?}");
+    assert!(told[1..3].iter().any(|message| message.contains("*db* has recovered")), "{told:#?}");
+    assert!(told[1..3].iter().any(|message| message.contains("*web* is failing")), "{told:#?}");
+}
+
+#[test]
+fn without_a_rule_the_families_of_notifications_are_there_with_their_types() {
+    let manifests = Manifests::new();
+    let operator = Operator::start(&manifests.path());
+    let metrics = operator.metrics();
+    for (family, kind) in [
+        ("healthcheck_notifications_total", "counter"),
+        ("healthcheck_notifications_merged_total", "counter"),
+        ("healthcheck_notifications_queued", "gauge"),
+        ("healthcheck_notifications_oldest_undelivered_seconds", "gauge"),
+        ("healthcheck_notifications_destinations_not_delivering", "gauge"),
+        ("healthcheck_notifications_abandoned_total", "counter"),
+        ("healthcheck_notifications_ledger_failures_total", "counter"),
+        ("healthcheck_notifications_ledger_unwritten", "gauge"),
+    ] {
+        assert!(metrics.lines().any(|line| line == format!("# TYPE {family} {kind}")), "{family} {kind}:\n{metrics}");
+    }
+}
+
+#[test]
+fn a_webhook_gets_every_check_in_the_shape_of_the_api_and_signed_as_github_signs() {
+    let (target, hook) = (Target::answering("500 Internal Server Error", ""), Target::answering("200 OK", "ok"));
+    let rule = "---\napiVersion: check.cloudders.com/v1alpha1\nkind: NotificationRule\nmetadata: {name: on-call}\n\
+                spec:\n  checks: [web]\n  groupWait: 0\n  webhook: {url: URL, hmacSecret: {value: key}}\n";
+    let rule = rule.replace("URL", &format!("\"{}\"", hook.url()));
+    let manifests = Manifests::new().with("all.yaml", &(http_check("web", &target.url()) + &rule));
+    let operator = Operator::start(&manifests.path());
+    operator.healthchecks_until("the webhook to be told", |_| !hook.requests().is_empty());
+    let request = hook.requests().remove(0);
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();
+    let expected = ["checks", "count", "namespace", "rule", "status"].map(str::to_owned);
+    assert_eq!(fields(&body), BTreeSet::from(expected));
+    assert_eq!((&body["status"], &body["rule"], &body["count"]), (&"firing".into(), &"on-call".into(), &1.into()));
+    let shown: Value = serde_json::from_str(&operator.rest("/api/v1/checks/default/web").1).unwrap();
+    // What may come and go with the moment, or with what a later part of the product knows.
+    let lasting = |value: &Value| {
+        fields(value).into_iter().filter(|field| !["nextCheck", "uptime"].contains(&field.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(lasting(&body["checks"][0]), lasting(&shown));
+    let signature = head.lines().find_map(|line| line.strip_prefix("x-signature-256: ")).unwrap();
+    let hex = signature.strip_prefix("sha256=").unwrap();
+    assert!(hex.len() == 64 && hex.bytes().all(|byte| b"0123456789abcdef".contains(&byte)), "{signature}");
 }

@@ -3,6 +3,9 @@
 //! The two differ in the names of counters: OpenMetrics describes `x` and samples `x_total`, the classic format describes
 //! what it samples. It also has no `# UNIT`, no `# EOF`, and no type `unknown` or `info`.
 
+/// The one counter whose published name has no `_total`.
+const WITHOUT_TOTAL: &str = "healthcheck_response_codes";
+
 /// Rewrites an exposition. Sample lines pass unchanged.
 pub(super) fn from_open_metrics(text: &str) -> String {
     let mut classic = String::with_capacity(text.len() + 1024);
@@ -33,8 +36,11 @@ fn described_as<'a>(name: &str, kind: &'a str, first_sample: Option<&str>) -> (&
             .and_then(|rest| rest.strip_prefix(suffix))
             .is_some_and(|rest| rest.starts_with(['{', ' ']))
     };
+    let no_sample = first_sample.is_none_or(|line| line.starts_with('#'));
     match kind {
         "counter" if sampled_with("_total") => ("_total", kind),
+        // Without a sample only the name is left to go by.
+        "counter" if no_sample && !name.ends_with("_total") && name != WITHOUT_TOTAL => ("_total", kind),
         "info" if sampled_with("_info") => ("_info", "gauge"),
         "info" | "stateset" => ("", "gauge"),
         "unknown" => ("", "untyped"),
@@ -67,6 +73,15 @@ mod tests {
              # HELP build_info What runs.\n# TYPE build_info gauge\nbuild_info{version=\"1\"} 1\n\
              # HELP uptime_seconds How long.\n# TYPE uptime_seconds gauge\nuptime_seconds 0\n"
         );
+    }
+
+    #[test]
+    fn a_family_without_samples_is_described_by_the_name_that_its_samples_would_have() {
+        let described = |name: &str| from_open_metrics(&format!("# HELP {name} What\n# TYPE {name} counter\n# EOF\n"));
+        assert_eq!(described("sent"), "# HELP sent_total What\n# TYPE sent_total counter\n");
+        assert_eq!(described("sent_total"), "# HELP sent_total What\n# TYPE sent_total counter\n");
+        let published = "healthcheck_response_codes";
+        assert_eq!(described(published), format!("# HELP {published} What\n# TYPE {published} counter\n"));
     }
 
     #[test]
