@@ -227,7 +227,7 @@ impl Standing {
     /// Marks a standing that was kept over a restart: it says what was last known, and is stale until probed.
     #[must_use]
     pub fn restore(mut self) -> Self {
-        self.restored = self.last_checked.is_some();
+        self.restored = self.last_checked.is_some() || self.last_transition.is_some();
         self
     }
 }

@@ -1,6 +1,6 @@
 //! Everything known about a check, in the one shape that REST, `probe -o json` and webhooks share.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -224,7 +224,7 @@ impl CheckView {
             response_time_seconds: outcome.and_then(Outcome::measured).map(|span| span.as_secs_f64()),
             phases: outcome.filter(|outcome| outcome.measured().is_some()).map(|outcome| (&outcome.phases).into()),
             status_code: outcome.and_then(|outcome| outcome.status_code),
-            remote_address: outcome.and_then(|outcome| outcome.remote_address).map(|address| address.to_string()),
+            remote_address: outcome.and_then(|outcome| outcome.remote_address).map(shown),
             certificate: outcome.and_then(certificate_view),
             last_checked: standing.last_checked,
             last_transition: standing.last_transition,
@@ -237,6 +237,14 @@ impl CheckView {
             runbook_url: spec.and_then(|spec| spec.runbook_url.clone()),
             evidence: outcome.and_then(|outcome| outcome.evidence.as_deref()).map(Into::into),
         }
+    }
+}
+
+/// Without a port where the protocol has none.
+fn shown(address: SocketAddr) -> String {
+    match address.port() {
+        0 => address.ip().to_string(),
+        _ => address.to_string(),
     }
 }
 

@@ -118,7 +118,8 @@ impl HealthCheckStatus {
     /// How the check stood when this was written, to be taken over after a restart; `None` when it says nothing. The
     /// standing is marked as restored: it is stale until probed.
     pub fn to_standing(&self) -> Option<Standing> {
-        let last_checked = self.last_checked?;
+        // What cannot be probed has never been checked, and yet it has turned: that is not told again.
+        self.last_checked.or(self.last_transition)?;
         let state = match self.state.as_deref() {
             Some("Errored") => State::Errored,
             Some("CheckBackoff") => State::CheckBackoff,
@@ -135,7 +136,7 @@ impl HealthCheckStatus {
             state,
             reason: reason.unwrap_or(if healthy { Reason::Succeeded } else { Reason::Pending }),
             response: self.response.clone().unwrap_or_default(),
-            last_checked: Some(last_checked),
+            last_checked: self.last_checked,
             last_transition: self.last_transition,
             failing_since: self.failing_since,
             consecutive_failures: self.consecutive_failures.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),

@@ -106,6 +106,17 @@ fn a_restart_restores_what_was_known_and_marks_it_stale() {
 }
 
 #[test]
+fn a_check_that_cannot_be_probed_does_not_turn_again_after_a_restart() {
+    let wrong = Outcome::new(Reason::InvalidConfiguration, "spec.http.searchFor.expression: is no regular expression");
+    let mut standing = Standing::pending();
+    assert!(standing.refuse(3, &wrong, at(1)).is_some(), "it turns once");
+    let written = serde_json::to_string(&status(&standing, None, at(2))).unwrap();
+    let mut restored = serde_json::from_str::<HealthCheckStatus>(&written).unwrap().to_standing().unwrap();
+    assert_eq!((restored.verdict, restored.last_checked, restored.stale()), (Verdict::Failing, None, true));
+    assert!(restored.refuse(3, &wrong, at(3)).is_none(), "and not again");
+}
+
+#[test]
 fn a_status_that_was_never_written_restores_nothing() {
     assert!(HealthCheckStatus::default().to_standing().is_none());
     assert!(status(&Standing::pending(), None, at(0)).to_standing().is_none());

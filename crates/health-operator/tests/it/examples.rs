@@ -73,6 +73,7 @@ fn the_example_of_icmp_is_answered_by_this_machine() {
     let (code, said) = probe("icmp.yaml", &[], "");
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("5 of 5 replies"), "{said}");
+    assert!(said.contains(" (IPv") && !said.contains(":0 (IPv"), "there is no port to show: {said}");
 }
 
 #[test]

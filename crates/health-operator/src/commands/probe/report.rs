@@ -2,7 +2,11 @@
 //!
 //! Made from the published view alone, so that nothing is said here that REST does not say too.
 
-use std::{fmt::Write, net::SocketAddr, time::Duration};
+use std::{
+    fmt::Write,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use health_model::{CertificateView, CheckView, EvidenceView, PhasesView, Reason, ReasonClass};
@@ -82,9 +86,11 @@ fn kind(view: &CheckView) -> String {
 }
 
 fn family(address: &str) -> &'static str {
-    match address.parse::<SocketAddr>() {
-        Ok(SocketAddr::V4(_)) => " (IPv4)",
-        Ok(SocketAddr::V6(_)) => " (IPv6)",
+    // A protocol without ports is shown without one.
+    let ip = address.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| address.parse());
+    match ip {
+        Ok(IpAddr::V4(_)) => " (IPv4)",
+        Ok(IpAddr::V6(_)) => " (IPv6)",
         Err(_) => "",
     }
 }
