@@ -12,6 +12,7 @@ mod proxy;
 pub(crate) mod redact;
 mod redirect;
 pub(crate) mod request;
+mod steps;
 pub(crate) mod tasks;
 mod wire;
 
@@ -170,8 +171,8 @@ impl Errand<'_> {
             [] => "the body is empty".to_owned(),
             _ => format!("the body is not ({error})"),
         });
+        let document = self.selected(head.status, document, place).await?;
         let document = document.as_ref().map_err(String::as_str);
-        judge::json(&self.http.expected_json, head.status, document, place)?;
         let subject = assertions::Subject {
             status: head.status,
             headers: &head.headers,
@@ -182,6 +183,32 @@ impl Errand<'_> {
             now: Timestamp::now(),
         };
         self.ask.http.evaluator.judge(&self.http.assertions, &subject, place).await
+    }
+
+    /// JSON expectations; what may be costly is looked for off the threads that probe.
+    async fn selected(
+        &self,
+        status: StatusCode,
+        document: Result<serde_json::Value, String>,
+        place: &Place,
+    ) -> Result<Result<serde_json::Value, String>, Failure> {
+        let expectations = &self.http.expected_json;
+        match document {
+            Ok(document) if steps::are_costly(expectations, &document) => {
+                let (expectations, place) = (expectations.clone(), place.to_string());
+                let looking = move || {
+                    let judged = judge::json(&expectations, status, Ok(&document), &place);
+                    judged.map(|()| Ok(document))
+                };
+                let broken =
+                    |problem: String| Failure::new(Reason::AssertionFailed, format!("expectedJson: {problem}"));
+                self.ask.http.evaluator.costly(looking).await.map_err(broken)?
+            }
+            document => {
+                judge::json(expectations, status, document.as_ref().map_err(String::as_str), place)?;
+                Ok(document)
+            }
+        }
     }
 
     /// The last of the exchanges: no redirect, or one that is not to be followed.

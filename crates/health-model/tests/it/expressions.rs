@@ -66,6 +66,21 @@ fn a_window_opens_by_the_clock_of_its_zone_also_when_that_clock_is_turned() {
 }
 
 #[test]
+fn a_window_is_neither_lost_nor_doubled_where_a_clock_is_turned() {
+    let window = RecurringWindow::new("30 2 * * *", Duration::from_secs(1800), Some("Europe/Zurich")).unwrap();
+    let window = MaintenanceWindow::Recurring(window);
+    let open_from = |noon: &str| -> Vec<String> {
+        let quarters = (0..36 * 4).map(|quarter| at(noon) + jiff::SignedDuration::from_mins(15 * quarter));
+        let open = quarters.filter(|moment| window.contains(*moment));
+        open.map(|moment| moment.strftime("%dT%H:%M").to_string()).collect()
+    };
+    // There is no half past two on this day: the window opens when the clock jumps to three.
+    assert_eq!(open_from("2026-03-28T12:00:00Z"), ["29T01:00", "29T01:15"]);
+    // There are two: it opens at the first.
+    assert_eq!(open_from("2026-10-24T12:00:00Z"), ["25T00:30", "25T00:45"]);
+}
+
+#[test]
 fn a_window_once_is_open_from_its_start_until_its_end() {
     let window = MaintenanceWindow::once(at("2026-01-01T00:00:00Z"), at("2026-01-01T01:00:00Z")).unwrap();
     assert!(window.contains(at("2026-01-01T00:00:00Z")) && !window.contains(at("2026-01-01T01:00:00Z")));

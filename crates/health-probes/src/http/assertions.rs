@@ -18,7 +18,7 @@ use cel::{
     common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators},
     objects::{Key, Map},
 };
-use health_model::{Assertion, CertificateFacts, Reason};
+use health_model::{Assertion, CelExpression, CertificateFacts, Reason};
 use http::{HeaderMap, StatusCode};
 use tokio::sync::Semaphore;
 
@@ -35,6 +35,10 @@ const HEAVIEST: usize = 8 << 20;
 const MOST_MENTIONS: usize = 100;
 /// Costly assertions that run at once in one process.
 const AT_ONCE: usize = 2;
+/// The stack on which costly assertions are evaluated, in bytes; only what is touched is ever taken.
+const STACK: usize = 64 << 20;
+/// Expressions no deeper than this are evaluated on whatever stack there is.
+const SHALLOW: usize = 16;
 /// The counting function's name; it cannot be written in CEL.
 const TICK: &str = "@tick";
 /// The weighing function's name.
@@ -77,10 +81,10 @@ impl Evaluator {
         for assertion in assertions {
             let source = assertion.expression.as_str();
             let expression = assertion.expression.program().expression();
-            let verdict = if is_cheap(expression) {
+            let verdict = if assertion.expression.depth() <= SHALLOW && is_cheap(expression) {
                 evaluate(expression, response.clone())
             } else {
-                self.costly(expression, response.clone()).await
+                self.evaluated(&assertion.expression, response.clone()).await
             };
             let miss = match verdict {
                 Ok(true) => continue,
@@ -95,19 +99,40 @@ impl Evaluator {
         Ok(())
     }
 
-    async fn costly(&self, expression: &IdedExpr, response: Value) -> Result<bool, String> {
-        if mentions(expression) > MOST_MENTIONS {
+    /// Evaluates with a budget, on a stack of its own: what is built in makes an expression deeper than it was written, and
+    /// an overflow would end the process.
+    async fn evaluated(&self, expression: &CelExpression, response: Value) -> Result<bool, String> {
+        if mentions(expression.program().expression()) > MOST_MENTIONS {
             return Err(format!("it names variables more than {MOST_MENTIONS} times"));
         }
+        let Ok(turn) = Arc::clone(&self.0).acquire_owned().await else {
+            return Err("we are shutting down".to_owned());
+        };
+        let (told, verdict) = tokio::sync::oneshot::channel();
+        let expression = expression.clone();
+        let evaluating = std::thread::Builder::new().stack_size(STACK).spawn(move || {
+            let _turn = turn;
+            let bounded = bounded(expression.program().expression().clone());
+            // Whoever asked may have met its deadline.
+            let _ = told.send(evaluate(&bounded, response));
+        });
+        evaluating.map_err(|error| format!("no thread to evaluate it ({error})"))?;
+        verdict.await.unwrap_or_else(|_| Err("its evaluation broke off".to_owned()))
+    }
+
+    /// Does something that takes long, but not for ever, off the async threads, a few at a time.
+    pub(super) async fn costly<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
         let Ok(_turn) = Arc::clone(&self.0).acquire_owned().await else {
             return Err("we are shutting down".to_owned());
         };
-        let bounded = bounded(expression.clone());
         let run = tokio::task::spawn_blocking(move || {
             let _turn = _turn;
-            evaluate(&bounded, response)
+            work()
         });
-        run.await.unwrap_or_else(|_| Err("its evaluation broke off".to_owned()))
+        run.await.map_err(|_| "its evaluation broke off".to_owned())
     }
 }
 

@@ -7,15 +7,13 @@ use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{body::Body, status_line};
+use super::{body::Body, status_line, steps};
 use crate::{failure::Failure, retry_after};
 
 /// Characters of what came that are shown.
 const SHOWN: usize = 80;
 /// From here on the exact number of seconds tells nobody anything.
 const A_YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
-/// Steps a JSONPath may take at worst, where it goes over the document more than once.
-const MOST_STEPS: u64 = 1_000_000_000;
 
 /// Whether the body has to be read and understood to judge this check.
 pub(super) fn looks_at_body(http: &HttpProbe) -> bool {
@@ -166,8 +164,7 @@ pub(super) fn json(
 
 fn selected(expected: &JsonExpectation, document: &Value) -> Result<(), String> {
     let path = expected.path.as_str();
-    let passes = u32::try_from(path.matches("..").count() + path.matches('?').count()).unwrap_or(u32::MAX);
-    if passes > 1 && count(document).saturating_pow(passes) > MOST_STEPS {
+    if steps::at_worst(path, steps::Size::of(document)) > steps::MOST {
         return Err(format!("{path} would take too many steps over a document of this size: select more closely"));
     }
     let nodes = expected.path.select(document).map_err(|error| format!("{path} cannot be evaluated ({error})"))?;
@@ -205,21 +202,6 @@ fn same(came: &Value, expected: &Value) -> bool {
         }
         _ => came == expected,
     }
-}
-
-/// How many values a document holds.
-fn count(document: &Value) -> u64 {
-    let mut waiting = vec![document];
-    let mut count = 0;
-    while let Some(value) = waiting.pop() {
-        count += 1;
-        match value {
-            Value::Array(items) => waiting.extend(items),
-            Value::Object(members) => waiting.extend(members.values()),
-            _ => {}
-        }
-    }
-    count
 }
 
 fn shown(text: &str) -> String {
