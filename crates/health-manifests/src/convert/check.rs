@@ -173,6 +173,10 @@ impl Conversion<'_> {
     fn section<'s>(&mut self, root: &FieldPath<'_>, spec: &'s HealthCheckSpec) -> Option<Section<'s>> {
         match sections(spec).as_slice() {
             [section] => Some(*section),
+            [_, _] if spec.http.is_some() && spec.url.is_some() => {
+                self.fault(root, "has url beside http", "keep one of the two");
+                None
+            }
             _ => {
                 let remedy = "give one of http, tcp, dns, grpc, icmp, websocket, udp and heartbeat";
                 self.fault(root, "needs exactly one probe", remedy);

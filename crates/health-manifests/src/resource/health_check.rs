@@ -38,7 +38,8 @@ use crate::status::HealthCheckStatus;
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state","description":"Active, CheckBackoff or Errored"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.http), has(self.tcp), has(self.dns), has(self.grpc), has(self.icmp), has(self.websocket), has(self.udp), has(self.heartbeat), has(self.url)].filter(x, x).size() == 1").message("needs exactly one probe; give one of http, tcp, dns, grpc, icmp, websocket, udp and heartbeat"))]
+#[x_kube(validation = Rule::new("[has(self.http), has(self.tcp), has(self.dns), has(self.grpc), has(self.icmp), has(self.websocket), has(self.udp), has(self.heartbeat), has(self.url) && !has(self.http)].filter(x, x).size() == 1").message("needs exactly one probe; give one of http, tcp, dns, grpc, icmp, websocket, udp and heartbeat"))]
+#[x_kube(validation = Rule::new("!(has(self.url) && has(self.http))").message("has url beside http; keep one of the two"))]
 #[x_kube(validation = Rule::new("!(has(self.searchFor) && has(self.http) && has(self.http.searchFor))").message("has searchFor beside and inside http; keep one of the two"))]
 #[x_kube(validation = Rule::new("!(has(self.sslCheck) && ((has(self.http) && has(self.http.sslCheck)) || (has(self.tcp) && has(self.tcp.sslCheck)) || (has(self.grpc) && has(self.grpc.sslCheck))))").message("has sslCheck beside and inside the probe; keep one of the two"))]
 #[x_kube(validation = Rule::new("!has(self.searchFor) || has(self.http) || has(self.url)").message("has searchFor without http; remove it"))]
