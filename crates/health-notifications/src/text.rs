@@ -14,9 +14,9 @@ use crate::{
 };
 
 /// `message`, when the rule has none.
-pub(crate) const DEFAULT_MESSAGE: &str = "*%check%* is failing: %response% (since %failing_since%)";
+const DEFAULT_MESSAGE: &str = "*%check%* is failing: %response% (since %failing_since%)";
 /// `resolveMessage`, when the rule has none.
-pub(crate) const DEFAULT_RESOLVE: &str = "*%check%* has recovered after %duration%";
+const DEFAULT_RESOLVE: &str = "*%check%* has recovered after %duration%";
 /// Said of a check that is no longer watched, when the rule has no `resolveMessage`.
 const DEFAULT_UNWATCHED: &str = "*%check%* is no longer watched (it was failing since %failing_since%)";
 /// Names that are written out; of the others only the number is told.
@@ -145,7 +145,7 @@ fn flapping(message: &Message) -> String {
 }
 
 /// Same reason, same host or same address: then it is worth saying.
-pub(crate) fn common_cause(message: &Message) -> Option<String> {
+fn common_cause(message: &Message) -> Option<String> {
     if !message.telling.is_firing() {
         return None;
     }
@@ -248,7 +248,7 @@ pub(crate) fn variable(name: &str, message: &Message) -> Option<String> {
 }
 
 /// The first names, and how many more.
-pub(crate) fn names(members: &[Member]) -> String {
+fn names(members: &[Member]) -> String {
     let shown: Vec<&str> = members.iter().take(NAMES).map(|member| member.check.name()).collect();
     let more = members.len().saturating_sub(NAMES);
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }

@@ -129,3 +129,78 @@ impl Heartbeat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+        sync::atomic::AtomicBool,
+    };
+
+    use health_server::Condition;
+
+    use super::*;
+
+    /// A part that is ready, or not.
+    struct Part(AtomicBool);
+
+    impl Readiness for Part {
+        fn conditions(&self) -> Vec<Condition> {
+            let state = match self.0.load(Ordering::Relaxed) {
+                true => ConditionState::Ready,
+                false => ConditionState::NotReady("a test".to_owned()),
+            };
+            vec![Condition { name: "part", state }]
+        }
+    }
+
+    /// Somebody outside; counts what it is told.
+    fn outsider() -> (Sensitive, Arc<AtomicU64>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let told = Arc::<AtomicU64>::default();
+        let told_there = Arc::clone(&told);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut head = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                head.find(String::is_empty);
+                told_there.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        (url.as_str().into(), told)
+    }
+
+    async fn until(what: &str, reached: impl Fn() -> bool) {
+        let patience = Instant::now() + Duration::from_secs(60);
+        while !reached() {
+            assert!(Instant::now() < patience, "waited in vain for {what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_silent_while_the_schedule_stands_still_or_a_part_is_not_ready_and_speaks_when_all_is_well() {
+        let (url, told) = outsider();
+        let part = Arc::new(Part(AtomicBool::new(true)));
+        let stands_still = Arc::new(AtomicBool::new(true));
+        let looked_at = Arc::clone(&stands_still);
+        let health = Arc::clone(&part) as Arc<dyn Readiness>;
+        let heartbeat = Heartbeat::new(&url, health, move || looked_at.load(Ordering::Relaxed)).unwrap();
+        let counts = heartbeat.counts();
+        let withheld = || counts.0[2].load(Ordering::Relaxed);
+        let stop = CancellationToken::new();
+        let beating = tokio::spawn(heartbeat.beat(stop.clone()));
+        until("a heartbeat to be withheld", || withheld() >= 1).await;
+        part.0.store(false, Ordering::Relaxed);
+        stands_still.store(false, Ordering::Relaxed);
+        let before = withheld();
+        until("another to be withheld", || withheld() > before).await;
+        assert_eq!(told.load(Ordering::Relaxed), 0, "nobody may believe that all is well");
+        part.0.store(true, Ordering::Relaxed);
+        until("the outsider to be told", || told.load(Ordering::Relaxed) == 1).await;
+        stop.cancel();
+        beating.await.unwrap();
+    }
+}

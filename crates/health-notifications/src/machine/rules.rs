@@ -69,6 +69,7 @@ impl Machine {
     }
 
     pub(super) fn lanes_of(&self, rule: &RuleId) -> Vec<LaneId> {
+        // The least of all keys: lanes are ordered by rule, then by destination.
         let first = DestinationKey { channel: ChannelKind::Slack, label: "".into() };
         let from = LaneId { rule: rule.clone(), destination: first };
         let mine = self.lanes.range(from..).take_while(|(id, _)| id.rule == *rule);

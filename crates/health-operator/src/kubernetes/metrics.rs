@@ -40,11 +40,6 @@ struct Numbers {
 macro_rules! counters {
     ($($method:ident => $field:ident),+ $(,)?) => {
         impl ClusterMetrics {
-    #[cfg(test)]
-    pub(super) fn ledgers_truncated(&self) -> u64 {
-        self.0.ledgers_truncated.load(Relaxed)
-    }
-
             $(pub(super) fn $method(&self) {
                 self.0.$field.fetch_add(1, Relaxed);
             })+

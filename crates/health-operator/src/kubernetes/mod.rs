@@ -5,6 +5,7 @@
 mod catalogue;
 mod client;
 mod events;
+mod ledger_lines;
 mod materials;
 mod metrics;
 mod one_rule;

@@ -70,9 +70,7 @@ fn told(hook: &Target) -> (BTreeMap<(String, String), BTreeSet<String>>, usize) 
     let mut messages: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     let (mut keys, mut doubles) = (BTreeSet::new(), 0);
     for request in hook.requests() {
-        let (head, body) = request.split_once("\r\n\r\n").unwrap();
-        let key = head.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap().to_owned();
-        let body: Value = serde_json::from_str(body).unwrap();
+        let Some((key, body)) = whole(&request) else { continue };
         doubles += usize::from(!keys.insert(key.clone()));
         for check in body["checks"].as_array().unwrap() {
             let about = (check["name"].as_str().unwrap().to_owned(), body["status"].as_str().unwrap().to_owned());
@@ -80,6 +78,13 @@ fn told(hook: &Target) -> (BTreeMap<(String, String), BTreeSet<String>>, usize) 
         }
     }
     (messages, doubles)
+}
+
+/// Key and body; nothing of a request that was cut by the kill.
+fn whole(request: &str) -> Option<(String, Value)> {
+    let (head, body) = request.split_once("\r\n\r\n")?;
+    let key = head.lines().find_map(|line| line.strip_prefix("idempotency-key: "))?;
+    Some((key.to_owned(), serde_json::from_str(body).ok()?))
 }
 
 #[test]

@@ -78,6 +78,28 @@ async fn what_was_told_survives_a_kill_and_is_resolved_by_the_next_process() {
     operator.stop();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_refuses_is_shown_with_its_reason_until_it_accepts_and_is_never_given_up() {
+    let cluster = shared().await;
+    let namespace = cluster.plane.namespace("refused").await.unwrap();
+    let target = Target::answering("500 Internal Server Error", "");
+    let slack = Target::answering("503 Service Unavailable", "come back later");
+    cluster.apply(&namespace, "web", json!({"testInterval": "200ms", "http": {"url": target.url()}})).await;
+    let webhook = json!({"url": format!("{}planted/secret/path", slack.url())});
+    apply_rule(&cluster, &namespace, json!({"checks": ["web"], "groupWait": 0, "slack": {"webhook": webhook}})).await;
+    let operator = cluster.operator(&namespace);
+    let refused = |status: &Value| condition(status, "Delivering") == "False/NotAccepted";
+    let status = rule_status(&cluster, &namespace, "the refusal", refused).await;
+    let message = status["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Delivering").unwrap();
+    assert_eq!(message["message"], "slack (url): answered 503 Service Unavailable: come back later");
+    assert!(!status.to_string().contains("planted"), "{status:#}");
+    slack.answer("200 OK", "ok");
+    let accepted = |status: &Value| condition(status, "Delivering") == "True/Accepted";
+    rule_status(&cluster, &namespace, "the acceptance", accepted).await;
+    let log = operator.stop();
+    assert!(!log.join("\n").contains("planted"), "{log:#?}");
+}
+
 /// Moves every time that the ledger keeps into the past, as if the operator had been away so long.
 async fn age_ledger(cluster: &Cluster<'_>, namespace: &str, hours: i64) {
     let object = rules(cluster, namespace).get("tell").await.unwrap();
