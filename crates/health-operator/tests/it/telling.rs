@@ -30,6 +30,8 @@ fn a_rule_of_the_folder_is_told_of_an_outage_and_of_its_end() {
     told("has recovered");
     assert_eq!(slack.requests().len(), 2, "{:#?}", slack.requests());
     let name = r#"healthcheck_notifications_total{channel="slack",outcome="accepted"}"#;
+    // The request is there before its answer has been read and counted.
+    operator.healthchecks_until("both messages to be counted", |_| operator.metric(name) >= 2.0);
     assert_eq!(operator.metric(name), 2.0);
 }
 
