@@ -1,6 +1,7 @@
 //! The process entry point: reads the command line, does what it says, and answers with an exit code.
 
 mod announce;
+mod caches;
 mod cli;
 mod collection;
 mod commands;

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     announce,
+    caches::CacheSeries,
     cli::{NetworkFlags, RunFlags, mistyped_variables},
     folder::{Folder, FolderProblems, FolderSeries},
     follow::{Followers, follow},
@@ -75,7 +76,8 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
 
     open_files::allow_enough(&settings.engine);
     let remembered = memory.as_deref().map(StateDir::remembered).unwrap_or_default();
-    let engine = start_engine(&settings, remembered.clone(), stop.clone())?;
+    let probes = probes(&settings.network.policy)?;
+    let engine = start_engine(&settings, Arc::clone(&probes), remembered.clone(), stop.clone())?;
     let board = engine.board();
     let telling_stop = CancellationToken::new();
     let feed = Feed::prepare(settings.source, &parts).await?;
@@ -85,6 +87,7 @@ async fn operate(settings: Settings, serving: Handle) -> anyhow::Result<()> {
     let readiness: Arc<dyn Readiness> = Arc::clone(&parts) as Arc<dyn Readiness>;
     let keeper = memory.map(|memory| Keeper::new(memory, remembered, Instant::now()));
     let mut collectors = vec![feed.collector(), Box::new(NotificationSeries::new(Arc::clone(&notifications))) as _];
+    collectors.push(Box::new(CacheSeries::new(probes)));
     collectors.extend(keeper.as_ref().map(|keeper| Box::new(MemorySeries::new(keeper.report())) as _));
     if let Some(url) = &settings.heartbeat_url {
         let heartbeat = heartbeat(url, &readiness, &board)?;
@@ -172,6 +175,7 @@ pub(crate) fn probes(network: &NetworkFlags) -> anyhow::Result<Arc<Probes>> {
 
 fn start_engine(
     settings: &Settings,
+    probes: Arc<Probes>,
     remembered: HashMap<CheckId, Standing>,
     stop: CancellationToken,
 ) -> anyhow::Result<EngineHandle> {
@@ -185,7 +189,7 @@ fn start_engine(
         witness: witnesses(&settings.network.witnesses)?,
         ..EngineSettings::default()
     };
-    Ok(Engine::start(bounds, probes(&settings.network.policy)?, remembered, stop))
+    Ok(Engine::start(bounds, probes, remembered, stop))
 }
 
 fn witnesses(targets: &[String]) -> anyhow::Result<Option<Arc<dyn Witness>>> {

@@ -43,6 +43,13 @@ pub(crate) struct Shared {
     evaluator: assertions::Evaluator,
 }
 
+impl Shared {
+    /// How many OAuth 2 tokens are kept, and how many may be.
+    pub(crate) fn tokens(&self) -> (usize, usize) {
+        self.tokens.level()
+    }
+}
+
 /// Asks, follows, judges.
 pub(crate) async fn probe(ask: &Ask<'_>, http: &HttpProbe, trace: &mut Trace) -> Result<String, Failure> {
     let mut seen = Seen { hop: Hop::first(http, request::method(http)?), token: None, answer: None };

@@ -86,6 +86,26 @@ impl Probes {
     }
 }
 
+/// A cache that the probes of a process share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// What is kept: `names`, `tls` (configurations) or `tokens` (OAuth 2).
+    pub name: &'static str,
+    /// How many there are now.
+    pub entries: usize,
+    /// How many there may be.
+    pub limit: usize,
+}
+
+impl Probes {
+    /// How full the shared caches are, at this moment.
+    pub fn caches(&self) -> [Cache; 3] {
+        let [names, tls] = self.shared.connector.levels();
+        let levels = [("names", names), ("tls", tls), ("tokens", self.shared.http.tokens())];
+        levels.map(|(name, (entries, limit))| Cache { name, entries, limit })
+    }
+}
+
 impl Prober for Probes {
     fn probe(&self, request: ProbeRequest) -> ProbeFuture {
         let shared = Arc::clone(&self.shared);

@@ -202,7 +202,8 @@ impl Trace {
     }
 
     fn note_end(&mut self, running: Option<Phase>, failure: &Failure) {
-        let at = running.map_or("judging the answer", Phase::doing);
+        let nothing_yet = self.remote.is_none() && self.phases == Phases::default();
+        let at = running.map_or(if nothing_yet { "looking at the target" } else { "judging the answer" }, Phase::doing);
         let after = self.started.elapsed().as_secs_f64() * 1000.0;
         let reason = failure.reason;
         let line = match self.remote {

@@ -36,6 +36,19 @@ fn a_folder_with_one_http_check_gives_the_true_answer() {
 }
 
 #[test]
+fn the_caches_of_probes_show_how_full_they_are_and_may_be() {
+    let target = Target::answering("200 OK", "");
+    let url = target.url().replace("127.0.0.1", "localhost");
+    let manifests = Manifests::new().with("web.yaml", &http_check("web", &url));
+    let mut operator = Operator::start(&manifests.path());
+    operator.wait_for_turn("default/web", true);
+    assert_eq!(operator.metric(r#"healthcheck_cache_entries{cache="names"}"#), 1.0);
+    assert_eq!(operator.metric(r#"healthcheck_cache_entries_limit{cache="names"}"#), 16384.0);
+    assert_eq!(operator.metric(r#"healthcheck_cache_entries{cache="tokens"}"#), 0.0);
+    operator.stop();
+}
+
+#[test]
 fn sigterm_ends_it_in_order_with_exit_code_0() {
     let target = Target::answering("200 OK", "");
     let manifests = Manifests::new().with("web.yaml", &http_check("web", &target.url()));

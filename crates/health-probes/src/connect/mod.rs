@@ -116,6 +116,11 @@ impl Connector {
         Self { policy: address_policy, resolver: Resolver::new(resolver), tls: TlsClients::default() }
     }
 
+    /// How many names and TLS configurations are kept, and how many of each may be.
+    pub(crate) fn levels(&self) -> [(usize, usize); 2] {
+        [self.resolver.level(), self.tls.level()]
+    }
+
     /// The rules that every target passes.
     pub const fn policy(&self) -> &AddressPolicy {
         &self.policy

@@ -117,6 +117,11 @@ impl Resolver {
         Ok(addresses)
     }
 
+    /// How many names are known or asked for now, and how many may be.
+    pub(super) fn level(&self) -> (usize, usize) {
+        (self.names.lock().unwrap_or_else(PoisonError::into_inner).len(), MOST_NAMES)
+    }
+
     /// The system's resolver (for probes that ask name servers themselves), with the files read again if they changed.
     pub(super) fn system(&self) -> Arc<System> {
         let system = Arc::clone(&self.system.read().unwrap_or_else(PoisonError::into_inner));

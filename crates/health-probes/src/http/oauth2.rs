@@ -97,6 +97,11 @@ impl Tokens {
         Ok(token)
     }
 
+    /// How many tokens are kept, and how many may be.
+    pub(super) fn level(&self) -> (usize, usize) {
+        (self.0.lock().unwrap_or_else(PoisonError::into_inner).len(), MOST_TOKENS)
+    }
+
     fn slot(&self, key: Key) -> Slot {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= MOST_TOKENS && !slots.contains_key(&key) {

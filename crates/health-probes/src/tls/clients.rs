@@ -101,6 +101,11 @@ impl TlsClients {
         Ok(stream)
     }
 
+    /// How many configurations are kept, and how many may be.
+    pub(crate) fn level(&self) -> (usize, usize) {
+        (self.clients.lock().unwrap_or_else(PoisonError::into_inner).len(), MOST_CLIENTS)
+    }
+
     fn judge(
         &self,
         client: &Client,
