@@ -13,6 +13,10 @@ const SECRET: &str = "correct-horse-battery";
 
 /// Reads a text as a file of a folder is read, between two Secrets, and resolves all that was understood.
 pub fn manifest(text: &str) {
+    // A fuzzer reads the comparisons of what it runs; what a text says outside of a Secret may be shown.
+    if text.contains(SECRET) {
+        return;
+    }
     let secret = |name| {
         format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{k: {SECRET}, url: \"http://{SECRET}/\"}}\n"

@@ -38,6 +38,8 @@ use crate::{
 const SECRET: &str = "correct-horse-battery";
 /// The same as basic credentials are sent: `prober:correct-horse-battery`.
 const CREDENTIALS: &str = "cHJvYmVyOmNvcnJlY3QtaG9yc2UtYmF0dGVyeQ==";
+/// What a request says in confidence.
+const SENT_OVER_HTTP: [&str; 2] = [SECRET, CREDENTIALS];
 /// Where a text was cut to be shown, this much of a secret before the cut is too much, too.
 const TOO_MUCH: usize = 10;
 /// No conversation with a peer that has closed takes longer.
@@ -117,9 +119,9 @@ impl AsyncWrite for Scripted {
     }
 }
 
-/// Runs one conversation to its end and looks at what would be shown. `confidential`: the secret was sent in it.
+/// Runs one conversation to its end and looks at what would be shown. `confidential`: what was sent in it and must not be.
 #[expect(clippy::panic, reason = "a broken promise must stop the fuzzer")]
-fn conversation(confidential: bool, talk: impl AsyncFnOnce(&mut Trace) -> Result<String, Failure>) -> Outcome {
+fn conversation(confidential: &[&str], talk: impl AsyncFnOnce(&mut Trace) -> Result<String, Failure>) -> Outcome {
     RUNTIME.with_borrow_mut(|runtime| {
         let runtime = runtime.get_or_insert_with(|| {
             let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -136,7 +138,7 @@ fn conversation(confidential: bool, talk: impl AsyncFnOnce(&mut Trace) -> Result
             let beginning = |end| shown.contains(&format!("{}…", &secret[..end]));
             shown.contains(secret) || (TOO_MUCH..secret.len()).any(beginning)
         };
-        assert!(!confidential || !(leaks(SECRET) || leaks(CREDENTIALS)), "a secret is shown: {shown}");
+        assert!(!confidential.iter().copied().any(leaks), "a secret is shown: {shown}");
         assert!(!outcome.response.contains('\n'), "more than one line: {:?}", outcome.response);
         outcome
     })
@@ -158,8 +160,8 @@ fn http_outcome(bytes: &[u8]) -> Outcome {
         let Probe::Http(http) = &spec.probe else { panic!("the check of the fuzzer is no HTTP check") };
         let deadline = Instant::now() + PATIENCE;
         let ask = Ask { connector, spec, family: Family::Any, http: shared, deadline };
-        let peer = Scripted::reflecting(bytes, &[SECRET, CREDENTIALS]).once_asked();
-        conversation(true, async |trace| crate::http::probe_on(peer, &ask, http, trace).await)
+        let peer = Scripted::reflecting(bytes, &SENT_OVER_HTTP).once_asked();
+        conversation(&SENT_OVER_HTTP, async |trace| crate::http::probe_on(peer, &ask, http, trace).await)
     })
 }
 
@@ -204,11 +206,11 @@ pub fn dialogue(bytes: &[u8]) {
     let Some((choice, rest)) = bytes.split_first() else { return };
     match usize::from(*choice) % (PROTOCOLS.len() + 3) {
         8 => held(rest),
-        9 => on_websocket(Scripted::reflecting(rest, &[SECRET, CREDENTIALS]), true),
-        10 => on_websocket(Scripted::reflecting(rest, &[SECRET, CREDENTIALS]).once_asked(), false),
+        9 => on_websocket(Scripted::reflecting(rest, &SENT_OVER_HTTP), true),
+        10 => on_websocket(Scripted::reflecting(rest, &SENT_OVER_HTTP).once_asked(), false),
         protocol => {
             let mut peer = Scripted::greeting(rest);
-            conversation(false, async |trace| {
+            conversation(&[], async |trace| {
                 let asked = starttls::negotiate(PROTOCOLS[protocol], &mut peer, "example.org", trace).await;
                 asked.map(|()| "agreed".to_owned())
             });
@@ -224,7 +226,7 @@ fn held(bytes: &[u8]) {
         DialogueStep { send: None, expect: expect("^220 ") },
         DialogueStep { send: Some(format!("AUTH {SECRET}\r\n").into_bytes()), expect: expect("^2[0-9]{2}$|ready") },
     ];
-    conversation(true, async |trace| tcp::hold(&mut peer, &steps, trace).await.map(|()| "held".to_owned()));
+    conversation(&[SECRET], async |trace| tcp::hold(&mut peer, &steps, trace).await.map(|()| "held".to_owned()));
 }
 
 /// A WebSocket with credentials in its request, upgraded already or still to be.
@@ -242,7 +244,7 @@ fn on_websocket(peer: Scripted, upgraded: bool) {
     }
     CHECK.with(|check| {
         let Some(check) = check else { panic!("the WebSocket check of the fuzzer is not valid") };
-        conversation(true, async |trace| websocket::probe_on(peer, check, upgraded, trace).await);
+        conversation(&SENT_OVER_HTTP, async |trace| websocket::probe_on(peer, check, upgraded, trace).await);
     });
 }
 
@@ -261,7 +263,7 @@ pub fn dns(bytes: &[u8]) {
         answer_expression: if choice & 0x20 == 0 { None } else { Pattern::new("^192\\.0\\.2\\.").ok() },
         tls: TlsOptions::default(),
     };
-    conversation(false, async |_| dns::judge_bytes(&probe, message));
+    conversation(&[], async |_| dns::judge_bytes(&probe, message));
 }
 
 #[cfg(test)]
