@@ -71,6 +71,12 @@ impl Scripted {
     /// second wherever it says 2, and so on.
     fn reflecting(bytes: &[u8], sent: &[&str]) -> Self {
         let mut peer = Self::greeting(bytes);
+        // A fuzzer reads the comparisons of what it runs and guesses well; what a peer guesses was not shown to it.
+        for guess in sent.iter().filter_map(|text| text.as_bytes().get(..TOO_MUCH)) {
+            while let Some(at) = peer.said.windows(TOO_MUCH).position(|window| window == guess) {
+                peer.said[at] = b'-';
+            }
+        }
         let mut said = Vec::with_capacity(peer.said.len());
         for byte in &peer.said {
             match usize::from(*byte).checked_sub(1).and_then(|index| sent.get(index)) {
