@@ -11,6 +11,7 @@ mod nginx;
 mod operator;
 mod previous;
 mod process;
+mod storm;
 mod tls;
 
 use std::{
@@ -31,7 +32,7 @@ const WINDOW: Duration = Duration::from_secs(20);
 const ROUNDS: usize = 3;
 
 /// Everything there is to measure, in this order; `previous` needs a second binary.
-const EXPERIMENTS: [&str; 7] = ["cpu", "tls", "memory", "answer", "hung", "icmp", "previous"];
+const EXPERIMENTS: [&str; 8] = ["cpu", "tls", "memory", "answer", "hung", "storm", "icmp", "previous"];
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -55,6 +56,7 @@ fn main() -> Result<()> {
             "memory" => memory(&operator, &nginx)?,
             "answer" => answer(&operator, &nginx)?,
             "hung" => hung(&operator, &nginx)?,
+            "storm" => storm::measure(&operator, &nginx)?,
             "icmp" => icmp::measure(&operator)?,
             _ => match &other {
                 Some(other) => previous::measure(&operator, other, &nginx)?,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -105,6 +105,31 @@ impl Sample {
             healthy_probes: self.healthy_probes - before.healthy_probes,
             failures: self.failures - before.failures,
         }
+    }
+}
+
+/// How late probes started: upper bounds in seconds, each with the number of probes up to it.
+pub(crate) struct Lag {
+    buckets: Vec<(f64, f64)>,
+}
+
+impl Lag {
+    /// What was added since an earlier look.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let pairs = self.buckets.iter().zip(&before.buckets);
+        Self { buckets: pairs.map(|(now, before)| (now.0, now.1 - before.1)).collect() }
+    }
+
+    fn quantile(&self, share: f64) -> f64 {
+        let all = self.buckets.last().map_or(0.0, |bucket| bucket.1);
+        let milliseconds = |bucket: &(f64, f64)| bucket.0 * 1e3;
+        self.buckets.iter().find(|(_, count)| *count >= share * all).map_or(f64::NAN, milliseconds)
+    }
+}
+
+impl fmt::Display for Lag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p50 ≤ {} ms, p99 ≤ {} ms", self.quantile(0.5), self.quantile(0.99))
     }
 }
 
@@ -215,8 +240,13 @@ impl Operator {
         process::resident(self.child.id())
     }
 
-    /// Median and 99th percentile of the schedule's lag, as bounds of the histogram.
+    /// The schedule's lag since the start.
     pub(crate) fn lag(&self) -> Result<String> {
+        Ok(self.lag_so_far()?.to_string())
+    }
+
+    /// The histogram of the schedule's lag since the start.
+    pub(crate) fn lag_so_far(&self) -> Result<Lag> {
         let text = self.get(Port::Metrics, "/metrics")?;
         let mut buckets: Vec<(f64, f64)> = text
             .lines()
@@ -227,9 +257,10 @@ impl Operator {
             })
             .collect();
         buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let all = buckets.last().context("no histogram")?.1;
-        let quantile = |share: f64| buckets.iter().find(|(_, count)| *count >= share * all).map_or(f64::NAN, |b| b.0);
-        Ok(format!("p50 ≤ {} ms, p99 ≤ {} ms", quantile(0.5) * 1e3, quantile(0.99) * 1e3))
+        if buckets.is_empty() {
+            bail!("/metrics has no histogram of the schedule's lag");
+        }
+        Ok(Lag { buckets })
     }
 
     /// Median and 99th percentile of the last response times of the checks whose name begins so.
