@@ -15,7 +15,7 @@ impl Parameters {
     /// Reads the query of a request that takes these parameters.
     ///
     /// # Errors
-    /// A 400 that names the first parameter that is unknown or given twice.
+    /// A 400 that names the first parameter that is unknown, given twice or no text.
     pub(crate) fn read(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|error| Problem::new(http::StatusCode::BAD_REQUEST, error.body_text()))?;
@@ -23,6 +23,10 @@ impl Parameters {
             if !known.contains(&name.as_str()) {
                 let allowed = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 return Err(Problem::unknown_parameter(name, value, &allowed));
+            }
+            // What is no UTF-8 once it is decoded arrives as replacement characters, which nobody asks for.
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(Problem::parameter(name, value, "percent-encoded UTF-8"));
             }
             if pairs.iter().take(place).any(|(before, _)| before == name) {
                 return Err(Problem::parameter(name, value, "given once"));

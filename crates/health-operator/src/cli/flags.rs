@@ -38,7 +38,7 @@ pub(crate) struct RunFlags {
     #[arg(long, env = "HEALTH_CHECK_STATUS_REFRESH_INTERVAL", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value = "30s", value_parser = duration::parse)]
     pub(crate) status_refresh_interval: Duration,
-    /// Where /healthchecks, /api/v1 and the page are served (`:port`, `host:port` or `[v6]:port`; port 0 picks one).
+    /// Where /healthchecks and /api/v1 are served (`:port`, `host:port` or `[v6]:port`; port 0 picks one).
     #[arg(
         long,
         env = "HEALTH_CHECK_REST_BIND_ADDRESS",

@@ -78,6 +78,7 @@ async fn response_times_are_ordered_by_length_and_absent_ones_come_last_either_w
 #[case("labelSelector=a+b", "labelSelector", "a b", "like a=b,c!=d,e in (f,g),!h; could not read \"a b\"")]
 #[case("continue=nonsense", "continue", "nonsense", "what a page of this very query said")]
 #[case("namespace=a&namespace=b", "namespace", "b", "given once")]
+#[case("q=%ff", "q", "\u{fffd}", "percent-encoded UTF-8")]
 #[case("healty=true", "healty", "true", "namespace, healthy, state, reason, labelSelector, q, sort, limit, continue")]
 #[tokio::test]
 async fn a_parameter_that_cannot_be_read_is_400_and_named_with_its_value_and_what_is_allowed(
