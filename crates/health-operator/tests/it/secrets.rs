@@ -1,5 +1,11 @@
 //! No secret leaves by log, metric, answer or error, whatever is asked for and at any level.
 
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+};
+
 use crate::{
     operator::{Manifests, Operator, program},
     target::Target,
@@ -143,9 +149,43 @@ fn a_heartbeat_address_that_cannot_be_read_is_not_shown() {
     assert_clean("the help", &String::from_utf8(help.stdout).unwrap());
 }
 
+/// A mail server that wants credentials, refuses them, and repeats them. It notes how they were sent.
+struct MailDesk {
+    port: u16,
+    sent: Arc<Mutex<Vec<String>>>,
+}
+
+impl MailDesk {
+    fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&sent);
+        std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| Self::refuse(stream, &notes)));
+        Self { port, sent }
+    }
+
+    fn refuse(mut stream: TcpStream, notes: &Mutex<Vec<String>>) {
+        let _client_gone = stream.write_all(b"220 mail.example.org ESMTP\r\n");
+        for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
+            let answer = match line.split_once(' ') {
+                Some(("EHLO", _)) => "250-mail.example.org\r\n250 AUTH PLAIN\r\n",
+                Some(("AUTH", credentials)) => {
+                    notes.lock().unwrap().push(credentials.to_owned());
+                    "535 5.7.8 pl4nted-user may not log in with pl4nted-password\r\n"
+                }
+                _ => "221 2.0.0 bye\r\n",
+            };
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
 /// A rule with every channel, each with a secret of its own wherever it takes one.
-fn every_channel(provider: &str) -> String {
-    let port = provider.rsplit(':').next().unwrap().trim_end_matches('/');
+fn every_channel(provider: &str, mail: &MailDesk) -> String {
+    let port = mail.port;
     let hook = |name: &str| format!("webhook: {{url: \"{provider}pl4nted-{name}\"}}");
     let value = |name: &str| format!("{{value: pl4nted-{name}}}");
     format!(
@@ -179,10 +219,11 @@ fn every_channel(provider: &str) -> String {
 fn no_channel_leaves_its_secret_anywhere_at_trace_level() {
     let target = Target::answering("500 Internal Server Error", "");
     let provider = Target::answering("403 Forbidden", "no");
+    let mail = MailDesk::open();
     let check = "apiVersion: check.cloudders.com/v1alpha1\nkind: HealthCheck\nmetadata: {name: web}\n\
                  spec: {testInterval: 200ms, http: {url: \"URL\"}}\n";
-    let manifests =
-        Manifests::new().with("all.yaml", &(check.replace("URL", &target.url()) + &every_channel(&provider.url())));
+    let manifests = Manifests::new()
+        .with("all.yaml", &(check.replace("URL", &target.url()) + &every_channel(&provider.url(), &mail)));
     let validated = program().arg("validate").arg(manifests.path()).output().unwrap();
     let said = [validated.stdout, validated.stderr].concat();
     let said = String::from_utf8_lossy(&said);
@@ -194,10 +235,10 @@ fn no_channel_leaves_its_secret_anywhere_at_trace_level() {
     });
     let refused =
         |channel: &str| format!(r#"healthcheck_notifications_total{{channel="{channel}",outcome="rejected"}}"#);
-    let http = "slack discord teams googleChat telegram pagerduty opsgenie ntfy matrix alertmanager webhook";
+    let all = "slack discord teams googleChat telegram pagerduty opsgenie ntfy matrix alertmanager webhook email";
     operator.healthchecks_until("every channel to have been refused", |_| {
         let metrics = operator.metrics();
-        http.split(' ').all(|channel| {
+        all.split(' ').all(|channel| {
             let name = refused(channel);
             metrics.lines().any(|line| line.strip_prefix(&name).is_some_and(|count| count.trim() != "0"))
         })
@@ -208,6 +249,7 @@ fn no_channel_leaves_its_secret_anywhere_at_trace_level() {
     {
         assert!(requests.contains(&format!("pl4nted-{secret}")), "the secret of {secret} is in use");
     }
+    assert!(!mail.sent.lock().unwrap().is_empty(), "the secret of email is in use");
     for path in ["/healthchecks", "/api/v1/checks", "/api/v1/checks/default/web"] {
         assert_clean(path, &operator.rest(path).1);
     }
