@@ -17,7 +17,7 @@ use anyhow::Result;
 
 use crate::{
     nginx::Nginx,
-    operator::{Checks, Operator},
+    operator::{Checks, Operator, Port},
 };
 
 /// Heartbeats that are missed together.
@@ -42,11 +42,20 @@ pub(crate) fn measure(operator: &Path, nginx: &Nginx) -> Result<()> {
     let storm = registered + MISSED_AFTER - Duration::from_secs(1);
     std::thread::sleep(storm.saturating_duration_since(Instant::now() + WINDOW));
     for name in ["calm", "storm"] {
-        let (lag, spent) = (running.lag_so_far()?, running.sample()?);
-        std::thread::sleep(WINDOW);
+        let (begun, lag, spent) = (Instant::now(), running.lag_so_far()?, running.sample()?);
+        let mut slowest = Duration::ZERO;
+        while begun.elapsed() < WINDOW {
+            let asked = Instant::now();
+            running.get(Port::Rest, "/healthchecks/check-0")?;
+            slowest = slowest.max(asked.elapsed());
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let (lag, spent) = (running.lag_so_far()?.since(&lag), running.sample()?.since(&spent));
-        let probes = spent.healthy_probes / WINDOW.as_secs_f64();
-        println!("  {name:6} {probes:6.0} probes a second, lag {lag}");
+        let probes = spent.healthy_probes / begun.elapsed().as_secs_f64();
+        println!(
+            "  {name:6} {probes:6.0} probes a second, lag {lag}, slowest answer of REST {} ms",
+            slowest.as_millis()
+        );
     }
     for (channel, messages) in desk.messages() {
         println!("  messages to {channel:13} {messages}");
