@@ -26,6 +26,22 @@ pub struct Message {
     pub test: bool,
 }
 
+impl Message {
+    /// The same message about one of its checks alone.
+    pub(crate) fn about(&self, member: &Member) -> Self {
+        let Self { id, rule, telling, now, members: _, incident, test } = self;
+        Self {
+            id: Arc::clone(id),
+            rule: rule.clone(),
+            telling: *telling,
+            now: *now,
+            members: vec![member.clone()],
+            incident: Arc::clone(incident),
+            test: *test,
+        }
+    }
+}
+
 /// One check in a message.
 #[derive(Clone, Debug)]
 pub struct Member {

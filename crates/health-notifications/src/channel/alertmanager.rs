@@ -28,7 +28,7 @@ pub(super) fn call(url: &Url, texts: &Texts, message: &Message) -> Call {
 }
 
 fn alert(member: &Member, texts: &Texts, message: &Message) -> Value {
-    let alone = Message { members: vec![member.clone()], ..message.clone() };
+    let alone = message.about(member);
     let lasting: Duration = ALERTMANAGER_REFRESH * REFRESHES_UNTIL_OVER;
     let ends = if message.telling.is_firing() {
         later(message.now, lasting)
