@@ -117,7 +117,7 @@ impl Resolver {
         Ok(addresses)
     }
 
-    /// How many names are known or asked for now, and how many may be.
+    /// How many names are known or being asked about, and how many may be.
     pub(super) fn level(&self) -> (usize, usize) {
         (self.names.lock().unwrap_or_else(PoisonError::into_inner).len(), MOST_NAMES)
     }
