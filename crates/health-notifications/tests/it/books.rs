@@ -11,15 +11,13 @@ use std::{
 };
 
 use health_model::{Channel, CheckId, Texts};
-use health_notifications::{
-    Action, Delivery, Entry, Event, Flapping, Input, LedgerKey, Machine, Retrying, channel::Verdict,
-};
+use health_notifications::{Action, Delivery, Entry, Event, Input, LedgerKey, Machine, channel::Verdict};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::{
-    build::{Target, at, rule, rule_spec, slack},
-    model::lives,
+    build::{Target, at, record, rule, rule_spec, slack},
+    model::{lives, machine},
 };
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
@@ -126,14 +124,7 @@ impl World {
     fn event(&mut self, event: Event) {
         for action in self.machine.handle(event, self.now) {
             match action {
-                Action::Record(changes) => {
-                    for change in changes {
-                        match change.entry {
-                            Some(entry) => self.ledger.insert(change.key, entry),
-                            None => self.ledger.remove(&change.key),
-                        };
-                    }
-                }
+                Action::Record(changes) => record(&mut self.ledger, changes),
                 Action::Send(delivery) => {
                     assert!(self.under_way.is_none(), "two messages at once to one destination");
                     self.under_way = Some(delivery);
@@ -275,16 +266,6 @@ impl World {
             assert!(left.is_empty(), "incidents stay open about what is over: {left:?} {:#?}", self.ledger);
         }
     }
-}
-
-fn machine(kept: impl IntoIterator<Item = (LedgerKey, Entry)>) -> Machine {
-    let never = Flapping { turns: usize::MAX, window: Duration::from_secs(1) };
-    let retrying = Retrying {
-        first: Duration::from_secs(1),
-        longest: Duration::from_secs(4),
-        longest_asked: Duration::from_secs(60),
-    };
-    Machine::new(kept, never, retrying, false)
 }
 
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {

@@ -6,7 +6,7 @@ use health_model::{
     Channel, CheckDefinition, CheckId, CheckMeta, CheckSpec, Host, IcmpProbe, Outcome, Probe, Reason, RuleDefinition,
     RuleId, RuleSpec, Severity, SlackWebhook, Standing, Texts,
 };
-use health_notifications::{CheckSnapshot, Observation};
+use health_notifications::{CheckSnapshot, Entry, LedgerChange, LedgerKey, Observation};
 use jiff::Timestamp;
 
 /// A moment, in seconds since the beginning of these tests.
@@ -112,4 +112,14 @@ pub fn rule_spec(checks: &[&str], channel: Channel) -> RuleSpec {
 /// A rule of the namespace `default`.
 pub fn rule(name: &str, spec: RuleSpec) -> RuleDefinition {
     RuleDefinition { id: RuleId::new("default", name), generation: 1, uid: None, spec: Ok(Arc::new(spec)) }
+}
+
+/// Keeps in a ledger what the machine wants kept.
+pub fn record(ledger: &mut BTreeMap<LedgerKey, Entry>, changes: Vec<LedgerChange>) {
+    for LedgerChange { key, entry } in changes {
+        match entry {
+            Some(entry) => ledger.insert(key, entry),
+            None => ledger.remove(&key),
+        };
+    }
 }

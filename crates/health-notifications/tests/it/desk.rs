@@ -9,7 +9,7 @@ use health_notifications::{
 };
 use jiff::Timestamp;
 
-use crate::build::{Target, at, rule, rule_spec, slack};
+use crate::build::{Target, at, record, rule, rule_spec, slack};
 
 /// A machine, its ledger, and a provider that accepts everything until it is told otherwise.
 pub struct Desk {
@@ -53,14 +53,7 @@ impl Desk {
         let mut deliveries = Vec::new();
         for action in self.machine.handle(event, self.now) {
             match action {
-                Action::Record(changes) => {
-                    for change in changes {
-                        match change.entry {
-                            Some(entry) => self.ledger.insert(change.key, entry),
-                            None => self.ledger.remove(&change.key),
-                        };
-                    }
-                }
+                Action::Record(changes) => record(&mut self.ledger, changes),
                 Action::Send(delivery) => deliveries.push(delivery),
             }
         }

@@ -15,7 +15,7 @@ use health_testkit::long_tests;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use crate::build::{Target, at, rule, rule_spec, slack};
+use crate::build::{Target, at, record, rule, rule_spec, slack};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -125,14 +125,7 @@ impl World {
     fn event(&mut self, event: Event) {
         for action in self.machine.handle(event, self.now) {
             match action {
-                Action::Record(changes) => {
-                    for change in changes {
-                        match change.entry {
-                            Some(entry) => self.ledger.insert(change.key, entry),
-                            None => self.ledger.remove(&change.key),
-                        };
-                    }
-                }
+                Action::Record(changes) => record(&mut self.ledger, changes),
                 Action::Send(delivery) => {
                     assert!(self.under_way.is_none(), "two messages at once to one destination");
                     self.under_way = Some(delivery);
@@ -269,7 +262,7 @@ impl World {
     }
 }
 
-fn machine(kept: impl IntoIterator<Item = (LedgerKey, Entry)>) -> Machine {
+pub fn machine(kept: impl IntoIterator<Item = (LedgerKey, Entry)>) -> Machine {
     let never = Flapping { turns: usize::MAX, window: Duration::from_secs(1) };
     let retrying = Retrying {
         first: Duration::from_secs(1),
